@@ -1,0 +1,37 @@
+"""A place in a block where operations are inserted."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from qir.ir.core import Block, Operation
+from qir.ir.location import UNKNOWN, Location
+
+__all__ = ["Builder"]
+
+Op = TypeVar("Op", bound=Operation)
+
+
+class Builder:
+    """Inserts before an operation, or at the end of a block. Operations without a location get the builder's."""
+
+    def __init__(self, block: Block, before: Operation | None = None, location: Location = UNKNOWN) -> None:
+        self.block, self.before, self.location = block, before, location
+
+    @classmethod
+    def at(cls, op: Operation) -> Builder:
+        """Before `op`, with its location."""
+        assert op.parent is not None
+        return cls(op.parent, op, op.location)
+
+    @classmethod
+    def after(cls, op: Operation) -> Builder:
+        """After `op`, with its location."""
+        assert op.parent is not None
+        return cls(op.parent, op.next, op.location)
+
+    def insert(self, op: Op) -> Op:
+        if op.location == UNKNOWN:
+            op.location = self.location
+        self.block.insert_before(op, self.before)
+        return op
