@@ -1,0 +1,188 @@
+"""The data sheet of onnxruntime's CPU provider on x86-64: which operators run on integers, and what they ask for.
+
+Every line was tried with onnxruntime 1.32 (QDQ groups at optimization level EXTENDED). The runtime replaces a group of
+DequantizeLinear, operator and QuantizeLinear by an integer kernel only where the types, parameters and neighbours below
+are met; otherwise it silently computes in float. Activations are uint8 (int8 ones stay float on x86 where the tensor
+is a graph input), weights int8 without -128, biases int32.
+"""
+
+from __future__ import annotations
+
+from qir.ir import FloatType, Operation, TensorType, Value
+from qir.numerics.scheme import Granularity, Scheme
+from qir.target import (
+    Axis,
+    Bias,
+    Constraint,
+    Data,
+    Fused,
+    Rule,
+    Weight,
+    attribute_is,
+    constant_of,
+    is_constant,
+    operand_indices,
+)
+
+__all__ = ["RULES", "SCHEMES"]
+
+SCHEMES = {
+    "activation": Scheme(storage="u8", symmetric=False),
+    "weight": Scheme(storage="i8", qmin=-127, qmax=127, symmetric=True),
+    "bias": Scheme(storage="i32", symmetric=True, granularity=Granularity.per_axis(0)),
+}
+
+
+# ---------------------------------------------------------------- conditions
+def _operand(op: Operation, key: str | int) -> Value | None:
+    found = operand_indices(op, key)
+    return op.operands[found[0]] if found else None
+
+
+def _constant(key: str) -> Constraint:
+    def holds(op: Operation) -> bool:
+        value = _operand(op, key)
+        return value is not None and is_constant(value)
+
+    return Constraint(f"{key} is not a constant", holds)
+
+
+def _varies(key: str) -> Constraint:
+    def holds(op: Operation) -> bool:
+        value = _operand(op, key)
+        return value is not None and not is_constant(value)
+
+    return Constraint(f"{key} is a constant", holds)
+
+
+def _constant_or_absent(key: str) -> Constraint:
+    def holds(op: Operation) -> bool:
+        value = _operand(op, key)
+        return value is None or is_constant(value)
+
+    return Constraint(f"{key} is there and is not a constant", holds)
+
+
+def _vector_or_absent(key: str) -> Constraint:
+    """A bias of one number per column; its leading sizes may be 1."""
+
+    def holds(op: Operation) -> bool:
+        value, weight = _operand(op, key), _operand(op, "B")
+        if value is None:
+            return True
+        if weight is None or not isinstance(value.type, TensorType) or not isinstance(weight.type, TensorType):
+            return False
+        columns = weight.type.shape[0 if op.attr("transB", 0) else 1] if weight.type.shape else None
+        return value.type.shape == (columns,)
+
+    return Constraint(f"{key} is not one number per column", holds)
+
+
+def _bound(op: Operation, index: int, name: str, default: float) -> float | None:
+    """A bound of a Clip: an attribute up to opset 10, an operand since 11; None if it is not constant."""
+    value = _operand(op, index)
+    if value is None:
+        return float(op.attr(name, default))
+    data = constant_of(value)
+    return None if data is None else float(data.numpy().reshape(-1)[0])
+
+
+def _no_mask(op: Operation) -> bool:
+    """Masks add -10000, -inf or the like: a tensor that holds such numbers beside ordinary ones has no useful scale."""
+    import numpy as np
+
+    for value in op.operands:
+        data = constant_of(value)
+        if data is not None and isinstance(data.type.element, FloatType):
+            array = np.abs(data.numpy().astype(np.float32))
+            if array.size and not float(array.max()) < 1e4:
+                return False
+    return True
+
+
+WEIGHT_CONSTANT = _constant("W")
+FLOAT_RESULT = Constraint(
+    "its result is no float tensor",
+    lambda op: not isinstance(t := op.results[0].type, TensorType) or isinstance(t.element, FloatType),
+)
+NO_MASK = Constraint("a constant operand is a mask (its numbers reach 10000)", _no_mask)
+STARTS_AT_ZERO = Constraint("Clip's lower bound is not 0", lambda op: _bound(op, 1, "min", float("-inf")) == 0.0)
+PADS_ZERO = Constraint(
+    "it pads with another number than 0", lambda op: op.attr("mode", "constant") != "constant" or _pads_zero(op)
+)
+
+
+def _pads_zero(op: Operation) -> bool:
+    value = _operand(op, 2)
+    if value is None:
+        return float(op.attr("value", 0.0)) == 0.0
+    data = constant_of(value)
+    return data is not None and not data.numpy().any()
+
+
+GEMM_COLUMNS = Axis("one scale per column (axis 0 if transB, else 1)", lambda op, value: 0 if op.attr("transB", 0) else 1)
+MATMUL_COLUMNS = Axis(
+    "one scale per column (a matrix), else per tensor",
+    lambda op, value: 1 if isinstance(value.type, TensorType) and value.type.rank == 2 else None,
+)
+
+# A Relu, or a Clip from 0, in front of a quantizer whose zero point is its smallest code does nothing that saturation
+# would not do: the runtime drops it, so no fake stands between it and the operator before it.
+ACTIVATIONS = (Fused("Relu"), Fused("Clip", where=(STARTS_AT_ZERO,)))
+
+X8 = Data("activation")
+
+RULES = (
+    # ---------------------------------------------------------- compute
+    Rule("Conv", "compute", {"X": X8, "W": Weight("weight", axis=0), "B": Bias("bias", of=("X", "W"))},
+         result="activation", output="always", fused=ACTIVATIONS,
+         where=(_varies("X"), WEIGHT_CONSTANT, _constant_or_absent("B")),
+         note="QLinearConv: int32 sums, one float multiplier per channel. It has no float output, so its result is always quantized"),
+    Rule("Gemm", "compute", {"A": X8, "B": Weight("weight", axis=GEMM_COLUMNS),
+                             "C": Bias("bias", of=("A", "B"), factor=lambda op: float(op.attr("alpha", 1.0)))},
+         result="activation", fused=ACTIVATIONS,
+         where=(_varies("A"), _constant("B"), _constant_or_absent("C"), attribute_is("beta", 1.0, default=1.0),
+                attribute_is("transA", 0, default=0), _vector_or_absent("C"),
+                Constraint("alpha is not positive", lambda op: op.attr("alpha", 1.0) > 0)),
+         note="QGemm; gives float where nobody asks for integers"),
+    Rule("MatMul", "compute", {"A": X8, "B": Weight("weight", axis=MATMUL_COLUMNS)}, result="activation", fused=ACTIVATIONS,
+         where=(_varies("A"), _constant("B")),
+         note="QLinearMatMul; MatMulIntegerToFloat where nobody asks for integers"),
+    Rule("MatMul", "compute", {"A": X8, "B": X8}, result="activation", fused=ACTIVATIONS,
+         where=(_constant("A"), _varies("B")),
+         note="a constant on the left has one scale: the kernel takes scales per column of the right operand only"),
+    Rule("MatMul", "float", where=(_varies("A"), _varies("B")),
+         note="a product of two activations (attention) costs accuracy and little time: float"),
+
+    # ---------------------------------------------------------- follow
+    Rule("Add", "follow", {"A": X8, "B": X8}, result="activation", fused=ACTIVATIONS, where=(FLOAT_RESULT, NO_MASK),
+         note="QLinearAdd"),
+    Rule("Mul", "follow", {"A": X8, "B": X8}, result="activation", fused=ACTIVATIONS, where=(FLOAT_RESULT, NO_MASK),
+         note="QLinearMul"),
+    Rule("AveragePool", "follow", {"X": X8}, result="activation", fused=ACTIVATIONS, note="QLinearAveragePool"),
+    Rule("GlobalAveragePool", "follow", {"X": X8}, result="activation", fused=ACTIVATIONS, note="QLinearGlobalAveragePool"),
+    Rule("LeakyRelu", "follow", {"X": X8}, result="activation", note="QLinearLeakyRelu: a table of 256 entries"),
+    Rule("Sigmoid", "follow", {"X": X8}, result="activation", note="QLinearSigmoid: a table of 256 entries"),
+    Rule("Concat", "follow", {"inputs": X8}, result="activation", fused=ACTIVATIONS, share=True, where=(FLOAT_RESULT,),
+         note="QLinearConcat: copies codes where parameters are equal, else a table of 256 entries per operand"),
+
+    # ---------------------------------------------------------- move
+    Rule("MaxPool", "move", {"X": X8}, note="on codes"),
+    Rule(("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "GatherElements", "Expand", "Tile",
+          "Split", "Identity", "ReduceMax", "ReduceMin"), "move", {0: X8}, where=(FLOAT_RESULT,), note="on codes"),
+    Rule("Resize", "move", {0: X8}, where=(attribute_is("mode", "nearest", default="nearest"),), note="on codes"),
+    Rule("Pad", "move", {0: X8}, where=(FLOAT_RESULT, PADS_ZERO),
+         note="moves numbers in float between DequantizeLinear and QuantizeLinear; 0 has a code of its own, so nothing is lost"),
+    Rule(("DepthToSpace", "SpaceToDepth"), "move", {0: X8},
+         note="moves numbers in float between DequantizeLinear and QuantizeLinear; nothing is lost"),
+
+    # ---------------------------------------------------------- float
+    Rule("ConvTranspose", "float", note="onnxruntime has no integer ConvTranspose on the CPU"),
+    Rule("Softmax", "float", note="QLinearSoftmax rounds 1/scale down, and its operand holds masked scores"),
+    Rule("Where", "float", note="selects between numbers and a mask"),
+    Rule(("LayerNormalization", "SkipLayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization",
+          "BatchNormalization"), "float", note="onnxruntime has no integer kernel for normalization"),
+    Rule(("Relu", "Clip", "HardSigmoid", "HardSwish", "Gelu", "Tanh", "Erf", "PRelu", "Elu"), "float",
+         note="alone it has no integer kernel; behind a quantized op Relu and Clip from 0 are fused into it"),
+    Rule(("ReduceMean", "Sub", "Div", "Pow", "Sqrt"), "float", note="onnxruntime has no integer kernel for it"),
+)  # fmt: skip
