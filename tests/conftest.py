@@ -1,0 +1,130 @@
+"""What all tests share: where the zoo is, and peers.
+
+A *peer* is a program or data outside Python's packages that some tests compare with. Tests that need one say so with
+``@pytest.mark.peer("mlir-opt-22")`` (or ``pytestmark``, or by taking the fixture ``zoo`` or ``mlir_opt``). Where the
+peer is missing those tests are left out, and the summary says NOT RUN, by name, and how to get it; with ``CI=true``
+a missing peer fails the run, the zoo excepted (its photos carry no licence, so it is no part of the project).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def find_zoo() -> Path | None:
+    """The folder of real models: $QIR_ZOO, else ../shared/zoo beside the repository."""
+    place = Path(os.environ.get("QIR_ZOO") or ROOT.parent / "shared" / "zoo")
+    return place.resolve() if (place / "entries.json").is_file() else None
+
+
+def find_mlir_opt() -> Path | None:
+    """MLIR's own tool, of the version whose syntax the generic form is."""
+    found = shutil.which("mlir-opt-22")
+    return Path(found) if found else None
+
+
+class Peer(NamedTuple):
+    find: Callable[[], Path | None]
+    how: str
+    required: bool
+
+
+PEERS = {
+    "mlir-opt-22": Peer(find_mlir_opt, "apt-get install mlir-22-tools (Debian 12 and later)", required=True),
+    "zoo": Peer(find_zoo, "set QIR_ZOO to the folder of models that holds entries.json", required=False),
+}
+FIXTURES = {"mlir_opt": "mlir-opt-22", "zoo": "zoo"}
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true")
+
+
+@pytest.fixture(scope="session")
+def zoo() -> Path:
+    """The zoo's folder; a test that takes it runs only where the zoo is."""
+    found = find_zoo()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="session")
+def mlir_opt() -> Path:
+    """The path of mlir-opt-22; a test that takes it runs only where it is installed."""
+    found = find_mlir_opt()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The root of the checkout."""
+    return ROOT
+
+
+def needed(item: pytest.Item) -> set[str]:
+    """The peers that a test needs, by its markers and fixtures."""
+    names = {str(marker.args[0]) for marker in item.iter_markers("peer")}
+    if unknown := names - PEERS.keys():
+        raise pytest.UsageError(f"{item.nodeid}: unknown peer {', '.join(sorted(unknown))}; known: {', '.join(PEERS)}")
+    return names | {FIXTURES[f] for f in getattr(item, "fixturenames", ()) if f in FIXTURES}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEFT_OUT] = {}
+
+
+LEFT_OUT = pytest.StashKey[dict[str, set[str]]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    missing = {name for name, peer in PEERS.items() if peer.find() is None}
+    if not missing:
+        return
+    kept, dropped = [], []
+    for item in items:
+        if lacking := needed(item) & missing:
+            dropped.append(item)
+            for name in lacking:
+                config.stash[LEFT_OUT].setdefault(name, set()).add(item.nodeid)
+        else:
+            kept.append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=dropped)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    left_out = session.config.stash[LEFT_OUT]
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # a worker of pytest-xdist: the controller writes the summary
+        output["left_out"] = {name: sorted(tests) for name, tests in left_out.items()}
+    elif exitstatus == 0 and in_ci() and any(PEERS[name].required for name in left_out):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    for name, tests in getattr(node, "workeroutput", {}).get("left_out", {}).items():
+        node.config.stash[LEFT_OUT].setdefault(name, set()).update(tests)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left_out = config.stash[LEFT_OUT]
+    if not left_out:
+        return
+    terminalreporter.section("NOT RUN")
+    for name, tests in sorted(left_out.items()):
+        peer = PEERS[name]
+        grave = " (CI=true: this is a failure)" if peer.required and in_ci() else ""
+        terminalreporter.line(f"NOT RUN: {len(tests)} tests that need {name}, which is not here{grave}")
+        terminalreporter.line(f"  to get it: {peer.how}")
+        files = sorted({test.split("::")[0] for test in tests})
+        terminalreporter.line(f"  in: {', '.join(files)}")
