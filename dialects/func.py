@@ -39,7 +39,7 @@ class ReturnOp(Operation):
         if isinstance(func, FuncOp):
             given, expected = tuple(v.type for v in self.operands), func.function_type.results
             if given != expected:
-                yield f"returns ({', '.join(map(str, given))}), the function's type says ({', '.join(map(str, expected))})"
+                yield f"returns ({', '.join(map(str, given))}), its function says ({', '.join(map(str, expected))})"
 
 
 @op_def("func.func", Trait.SYMBOL | Trait.ISOLATED_FROM_ABOVE)

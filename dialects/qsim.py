@@ -17,7 +17,6 @@ from qir.ir.attributes import (
     IntegerAttr,
     StringAttr,
     SymbolRefAttr,
-    TensorAttr,
     UnitAttr,
     bool_attr,
     dense_from_numpy,
@@ -61,7 +60,7 @@ __all__ = [
 
 @op_def("qsim.quantizer", Trait.SYMBOL)
 class QuantizerOp(Operation):
-    """How one tensor, or several that share it, is quantized; with its range, scale and zero point once they are known."""
+    """How one tensor, or several that share it, is quantized; with range, scale and zero point once they are known."""
 
     sym_name = attr(STRING)
     storage = attr(STRING, doc="i8, u8, f8E4M3FN, lut, …")
@@ -95,7 +94,7 @@ class QuantizerOp(Operation):
 
     @property
     def granularity(self) -> Granularity:
-        pairs = tuple(zip(self.block_axes or (), self.block_sizes or ()))
+        pairs = tuple(zip(self.block_axes or (), self.block_sizes or (), strict=True))
         return Granularity(pairs, self.block_rest, self.tail)  # type: ignore[arg-type]
 
     @property
@@ -127,7 +126,7 @@ class QuantizerOp(Operation):
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether the parameters are known, here or through the quantizers of a product, or are computed at run time."""
+        """Whether the parameters are known, here or through a product's quantizers, or are computed at run time."""
         return self.scale is not None or self.product is not None or bool(self.dynamic)
 
     def parameters(self) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
@@ -167,7 +166,12 @@ class QuantizerOp(Operation):
                 if not bool((values > 0).all() and (values < float("inf")).all()):
                     yield f"@{self.sym_name}: every scale must be positive and finite"
         zero = self.zero
-        if zero is not None and scheme.storage.is_integer and not scheme.zero_inside and getattr(zero, "tensor", True) is not None:
+        if (
+            zero is not None
+            and scheme.storage.is_integer
+            and not scheme.zero_inside
+            and getattr(zero, "tensor", True) is not None
+        ):
             codes = zero.numpy()
             if codes.size and not (codes.min() >= scheme.qmin and codes.max() <= scheme.qmax):
                 yield f"@{self.sym_name}: the zero point must lie in {scheme.qmin}:{scheme.qmax}"
@@ -260,7 +264,7 @@ def _verify_edge(op: Operation, value: Value, verifier: Verifier) -> Iterator[st
 
 
 def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
-    return len(shape) == len(expected) and all(e is None or s == e for s, e in zip(shape, expected))
+    return len(shape) == len(expected) and all(e is None or s == e for s, e in zip(shape, expected, strict=True))
 
 
 def _verify_product(op: Operation, quantizer: QuantizerOp) -> Iterator[str]:
@@ -279,7 +283,7 @@ def _verify_product(op: Operation, quantizer: QuantizerOp) -> Iterator[str]:
         for ref in refs:
             if ref not in edges:
                 yield (
-                    f"has the scale product(@{', @'.join(refs)}), but no input of its user '{user.name}' is quantized by @{ref}"
+                    f"has the scale product(@{', @'.join(refs)}), but its user '{user.name}' has no input quantized by @{ref}"
                 )
 
 

@@ -1,11 +1,14 @@
-"""Attributes: the constants that operations carry. Immutable, compared by value; ``str(attribute)`` is MLIR's spelling."""
+"""Attributes: the constants that operations carry.
+
+Immutable, compared by value; ``str(attribute)`` is MLIR's spelling.
+"""
 
 from __future__ import annotations
 
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -17,10 +20,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "ArrayAttr", "Attribute", "DenseArrayAttr", "DenseAttr", "DenseResourceAttr", "DenseStringAttr", "DictAttr", "FloatAttr",
-    "INLINE_LIMIT", "IntegerAttr", "LocationAttr", "OpaqueAttr", "StringAttr", "SymbolRefAttr", "TensorAttr", "TypeAttr",
-    "UnitAttr", "attribute", "bare_or_quoted", "bool_attr", "dense_from_numpy", "dictionary", "float_bits", "float_from_bits",
-    "float_text", "integer_array", "python_value",
+    "INLINE_LIMIT",
+    "ArrayAttr",
+    "Attribute",
+    "DenseArrayAttr",
+    "DenseAttr",
+    "DenseResourceAttr",
+    "DenseStringAttr",
+    "DictAttr",
+    "FloatAttr",
+    "IntegerAttr",
+    "LocationAttr",
+    "OpaqueAttr",
+    "StringAttr",
+    "SymbolRefAttr",
+    "TensorAttr",
+    "TypeAttr",
+    "UnitAttr",
+    "attribute",
+    "bare_or_quoted",
+    "bool_attr",
+    "dense_from_numpy",
+    "dictionary",
+    "float_bits",
+    "float_from_bits",
+    "float_text",
+    "integer_array",
+    "python_value",
 ]  # fmt: skip
 
 INLINE_LIMIT = 16
@@ -75,9 +101,7 @@ def float_text(bits: int, type: FloatType) -> str:
         text = repr(value)
     else:
         text = next(t for t in (f"{value:.{digits}g}" for digits in range(1, 18)) if float_bits(float(t), type) == bits)
-        if abs(value) >= 1e17 or (value and abs(value) < 1e-5) or "e" not in text:
-            pass
-        else:  # %g changes to the exponent form early; plain decimals are easier to read
+        if "e" in text and 1e-5 <= abs(value) < 1e17:  # %g takes the exponent form early; decimals are easier to read
             text = repr(float(text))
     mantissa, e, exponent = text.partition("e")
     if "." not in mantissa:
@@ -169,8 +193,10 @@ class LocationAttr(Attribute):
 
 @attrs.frozen
 class OpaqueAttr(Attribute):
-    """An attribute of a dialect, kept as text: ``#quant.x<...>`` is ("quant", "x<...>"). ``dialect=""`` is builtin syntax
-    that is only carried (``affine_map<...>``); `type` is the trailing ``: type``, if any."""
+    """An attribute of a dialect, kept as text: ``#quant.x<...>`` is ("quant", "x<...>").
+
+    ``dialect=""`` is builtin syntax that is only carried (``affine_map<...>``); `type` is the trailing ``: type``.
+    """
 
     dialect: str
     body: str
@@ -276,7 +302,7 @@ class TensorAttr(Attribute):
 
 @attrs.frozen(cache_hash=True)
 class DenseAttr(TensorAttr):
-    """``dense<[1, 2]> : tensor<2xi64>``: data in place, as stored bytes. One element's bytes stand for all (a splat)."""
+    """``dense<[1, 2]> : tensor<2xi64>``: data in place, as stored bytes. One element stands for all (a splat)."""
 
     type: TensorType
     data: bytes = attrs.field(repr=False)
@@ -284,7 +310,8 @@ class DenseAttr(TensorAttr):
     @property
     def is_splat(self) -> bool:
         count = self.type.count
-        return count > 1 and len(self.data) == storage_size(self.type.element, 1) != storage_size(self.type.element, count)
+        one = storage_size(self.type.element, 1)
+        return count > 1 and len(self.data) == one != storage_size(self.type.element, count)
 
     def numpy(self) -> NDArray[Any]:
         shape = self.shape
@@ -332,7 +359,7 @@ class DenseStringAttr(TensorAttr):
 
 @attrs.frozen
 class DenseResourceAttr(TensorAttr):
-    """``dense_resource<key> : tensor<...>``: data by reference. `tensor` is None where the text does not bring the data."""
+    """``dense_resource<key> : tensor<...>``: data by reference. `tensor` is None where the text lacks the data."""
 
     key: str
     type: TensorType
@@ -384,7 +411,8 @@ def dense_from_numpy(array: NDArray[Any], key: str | None = None, type: TensorTy
     if array.dtype.kind in "OSU":
         from qir.ir.types import OpaqueType
 
-        values = tuple(v.encode("utf-8", "surrogateescape") if isinstance(v, str) else bytes(v) for v in array.reshape(-1).tolist())
+        items = array.reshape(-1).tolist()
+        values = tuple(v.encode("utf-8", "surrogateescape") if isinstance(v, str) else bytes(v) for v in items)
         return DenseStringAttr(type or TensorType(array.shape, OpaqueType("onnx", "string")), values)
     type = type or TensorType(array.shape, element_type(array.dtype))
     if key is not None and array.size > INLINE_LIMIT:
@@ -411,7 +439,7 @@ def dense_from_bytes(data: bytes, type: TensorType) -> DenseAttr:
 
 
 # ---------------------------------------------------------------- python values
-PythonValue = Union[bool, int, float, str, Sequence[Any], Mapping[str, Any], Type, Attribute, None]
+PythonValue = bool | int | float | str | Sequence[Any] | Mapping[str, Any] | Type | Attribute | None
 
 
 def bool_attr(value: bool) -> IntegerAttr:
@@ -440,11 +468,12 @@ def attribute(value: PythonValue) -> Attribute:
         return dictionary({k: attribute(v) for k, v in value.items()})
     if value is None:
         return UnitAttr()
-    if all(isinstance(v, int) and not isinstance(v, bool) for v in value):
-        return integer_array(value)
-    if all(isinstance(v, float) for v in value):
-        return DenseArrayAttr(f32, tuple(float_bits(v, f32) for v in value))
-    return ArrayAttr(tuple(attribute(v) for v in value))
+    items: list[Any] = list(value)
+    if all(isinstance(v, int) and not isinstance(v, bool) for v in items):
+        return integer_array(items)
+    if all(isinstance(v, float) for v in items):
+        return DenseArrayAttr(f32, tuple(float_bits(v, f32) for v in items))
+    return ArrayAttr(tuple(attribute(v) for v in items))
 
 
 def python_value(value: Attribute) -> Any:
@@ -464,5 +493,3 @@ def python_value(value: Attribute) -> Any:
     if isinstance(value, UnitAttr):
         return True
     return value
-
-

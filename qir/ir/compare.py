@@ -18,7 +18,9 @@ def is_equal(a: Operation, b: Operation, *, names: bool = False, locations: bool
 def difference(a: Operation, b: Operation, *, names: bool = False, locations: bool = False) -> str | None:
     """The first difference in words, or None."""
     values: dict[Value, Value] = {}
-    pending: list[tuple[Operation, Operation]] = []  # operands are compared last: graph regions use values before their definition
+    pending: list[
+        tuple[Operation, Operation]
+    ] = []  # operands are compared last: graph regions use values before their definition
 
     def value_pair(where: str, x: Value, y: Value) -> str | None:
         if x.type != y.type:
@@ -44,14 +46,14 @@ def difference(a: Operation, b: Operation, *, names: bool = False, locations: bo
         for key, value in x.attributes.items():
             if not same_attribute(value, y.attributes[key]):
                 return f"{where}: attribute '{key}' {value} against {y.attributes[key]}"
-        for p, q in zip(x.results, y.results):
+        for p, q in zip(x.results, y.results, strict=True):
             if (found := value_pair(where, p, q)) is not None:
                 return found
         pending.append((x, y))
-        for r, s in zip(x.regions, y.regions):
+        for r, s in zip(x.regions, y.regions, strict=True):
             if len(r.blocks) != len(s.blocks):
                 return f"{where}: {len(r.blocks)} blocks against {len(s.blocks)}"
-            for block, other in zip(r.blocks, s.blocks):
+            for block, other in zip(r.blocks, s.blocks, strict=True):
                 if (found := block_pair(where, block, other)) is not None:
                     return found
         return None
@@ -59,8 +61,10 @@ def difference(a: Operation, b: Operation, *, names: bool = False, locations: bo
     def block_pair(where: str, x: Block, y: Block) -> str | None:
         if len(x.args) != len(y.args):
             return f"{where}: {len(x.args)} block arguments against {len(y.args)}"
-        for p, q in zip(x.args, y.args):
-            if (found := value_pair(f"{where} argument {p.index}", p, q) or location_pair(where, p.location, q.location)) is not None:
+        for p, q in zip(x.args, y.args, strict=True):
+            if (
+                found := value_pair(f"{where} argument {p.index}", p, q) or location_pair(where, p.location, q.location)
+            ) is not None:
                 return found
         left, right = x.first, y.first
         while left is not None and right is not None:
@@ -77,7 +81,7 @@ def difference(a: Operation, b: Operation, *, names: bool = False, locations: bo
     if found is not None:
         return found
     for x, y in pending:
-        for i, (p, q) in enumerate(zip(x.operands, y.operands)):
+        for i, (p, q) in enumerate(zip(x.operands, y.operands, strict=True)):
             if values.get(p, p) is not q:
                 return f"{x.name}: operand {i} is another value"
     return None
@@ -85,9 +89,8 @@ def difference(a: Operation, b: Operation, *, names: bool = False, locations: bo
 
 def same_attribute(a: Attribute, b: Attribute) -> bool:
     """Equality of attributes, tensors by content whether they lie in place or by reference."""
-    if a is b or a == b:
-        if not isinstance(a, DenseResourceAttr):
-            return True
+    if (a is b or a == b) and not isinstance(a, DenseResourceAttr):
+        return True
     if isinstance(a, TensorAttr) and isinstance(b, TensorAttr):
         return a.type == b.type and same_data(a, b)
     return False

@@ -30,8 +30,8 @@ class Dialect:
     """A named set of operations. `lookup`, where given, makes classes on demand from full names (``onnx.Conv``)."""
 
     def __init__(
-        self, name: str, ops: Sequence[type[Operation]] = (), lookup: Callable[[str], type[Operation] | None] | None = None,
-        doc: str = "",
+        self, name: str, ops: Sequence[type[Operation]] = (),
+        lookup: Callable[[str], type[Operation] | None] | None = None, doc: str = "",
     ) -> None:  # fmt: skip
         self.name, self.doc = name, doc
         self.ops: dict[str, type[Operation]] = {op.name: op for op in ops}
@@ -52,6 +52,9 @@ class Context:
     def __init__(self, allow_unregistered: bool = False) -> None:
         self.allow_unregistered = allow_unregistered
         self.engine = DiagnosticEngine()
+        self.extensions: dict[
+            type, Any
+        ] = {}  # what upper layers keep per compilation, by class (the rewriter's controls)
         self._dialects: dict[str, Dialect | None] = {}
         self._classes: dict[str, type[Operation] | None] = {}
 
@@ -118,7 +121,11 @@ def load_dialect(name: str) -> Dialect | None:
         try:
             found = points[0].load()
         except Exception as error:
-            fail(None, f"the dialect '{name}' of {points[0].value} cannot be loaded: {error}", "reinstall the package that brings it")
+            fail(
+                None,
+                f"the dialect '{name}' of {points[0].value} cannot be loaded: {error}",
+                "reinstall the package that brings it",
+            )
     if not isinstance(found, Dialect):
         fail(None, f"the dialect '{name}' is registered as {found!r}, which is no Dialect")
     return found

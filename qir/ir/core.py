@@ -42,13 +42,14 @@ class Trait(enum.Flag):
     SCALE_PRESERVING = enum.auto()
 
 
-@attrs.define(eq=False, repr=False, init=False)
 class Value:
     """An operation's result or a block's argument.
 
     `uses` counts, per user, how many of its operands are this value, in the order in which they came. `name` is the
     ONNX name or the SSA name of the text, exactly; None for a value without a name.
     """
+
+    __slots__ = ()
 
     type: Type
     uses: dict[Operation, int]
@@ -83,15 +84,15 @@ class Value:
         return f"<{type(self).__name__} %{self.name or '?'} : {self.type}>"
 
 
-@attrs.define(eq=False, repr=False, init=False)
+@attrs.define(eq=False, repr=False)
 class OpResult(Value):
     """Result number `index` of `owner`."""
 
+    type: Type
     owner: Operation
     index: int
-
-    def __init__(self, type: Type, owner: Operation, index: int, name: str | None = None) -> None:
-        self.type, self.uses, self.name, self.owner, self.index = type, {}, name, owner, index
+    name: str | None = None
+    uses: dict[Operation, int] = attrs.field(factory=dict, init=False)
 
     @property
     def defining_op(self) -> Operation:
@@ -102,16 +103,16 @@ class OpResult(Value):
         return self.owner.parent
 
 
-@attrs.define(eq=False, repr=False, init=False)
+@attrs.define(eq=False, repr=False)
 class BlockArgument(Value):
     """Argument number `index` of the block `owner`."""
 
+    type: Type
     owner: Block
     index: int
-    location: Location
-
-    def __init__(self, type: Type, owner: Block, index: int, name: str | None = None, location: Location = UNKNOWN) -> None:
-        self.type, self.uses, self.name, self.owner, self.index, self.location = type, {}, name, owner, index, location
+    name: str | None = None
+    location: Location = UNKNOWN
+    uses: dict[Operation, int] = attrs.field(factory=dict, init=False)
 
     @property
     def block(self) -> Block:
@@ -171,7 +172,7 @@ class Operation:
         self.location = location
 
     def clone(self, mapping: dict[Value, Value] | None = None) -> Self:
-        """A copy with its regions. Operands found in `mapping` are replaced; it is extended by the results and arguments."""
+        """A copy with its regions. Operands in `mapping` are replaced; results and arguments are added to it."""
         mapping = {} if mapping is None else mapping
         op = type(self).__new__(type(self))
         if isinstance(self, UnregisteredOp):
@@ -183,10 +184,10 @@ class Operation:
             tuple(Region() for _ in self.regions),
             self.location,
         )
-        for old, new in zip(self.results, op.results):
+        for old, new in zip(self.results, op.results, strict=True):
             new.name = old.name
             mapping[old] = new
-        for old_region, new_region in zip(self.regions, op.regions):
+        for old_region, new_region in zip(self.regions, op.regions, strict=True):
             old_region.clone_into(new_region, mapping)
         return op
 
@@ -290,7 +291,9 @@ class Operation:
         """Take it out of its block and drop its operands. Raises ValueError if a result is still used."""
         for result in self.results:
             if result.uses:
-                raise ValueError(f"cannot erase {self.name}: result {result.index} is used by {next(iter(result.uses)).name}")
+                raise ValueError(
+                    f"cannot erase {self.name}: result {result.index} is used by {next(iter(result.uses)).name}"
+                )
         self.detach()
         self.drop_all_references()
 
@@ -373,7 +376,9 @@ class Block:
             following = op.next
             yield op
             # What follows may have been erased meanwhile: then go on from the op itself, if it still stands here.
-            op = following if following is None or following.parent is self else (op.next if op.parent is self else None)
+            op = (
+                following if following is None or following.parent is self else (op.next if op.parent is self else None)
+            )
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -439,11 +444,11 @@ class Region:
         """Append copies of all blocks to `target`."""
         for old in self.blocks:
             new = target.add_block(Block([a.type for a in old.args], old.label))
-            for a, b in zip(old.args, new.args):
+            for a, b in zip(old.args, new.args, strict=True):
                 b.name, b.location = a.name, a.location
                 mapping[a] = b
         later: list[Operation] = []
-        for old, new in zip(self.blocks, target.blocks[-len(self.blocks) :] if self.blocks else ()):
+        for old, new in zip(self.blocks, target.blocks[-len(self.blocks) :] if self.blocks else (), strict=True):
             for op in old:
                 copy = op.clone(mapping)
                 new.append(copy)

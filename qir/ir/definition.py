@@ -19,10 +19,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overloa
 import attrs
 
 from qir.ir.attributes import (
-    ArrayAttr, Attribute, DenseArrayAttr, DictAttr, FloatAttr, IntegerAttr, StringAttr, SymbolRefAttr, TensorAttr, TypeAttr,
-    UnitAttr, attribute, bool_attr, integer_array,
+    ArrayAttr,
+    Attribute,
+    DenseArrayAttr,
+    DictAttr,
+    FloatAttr,
+    IntegerAttr,
+    StringAttr,
+    SymbolRefAttr,
+    TensorAttr,
+    TypeAttr,
+    UnitAttr,
+    attribute,
+    bool_attr,
+    integer_array,
 )  # fmt: skip
-from qir.ir.core import OpResult, Operation, Region, Trait, Value
+from qir.ir.core import Operation, OpResult, Region, Trait, Value
 from qir.ir.location import UNKNOWN, Location
 from qir.ir.types import FloatType, FunctionType, IntegerType, TensorType, Type, i1, i32
 
@@ -32,9 +44,36 @@ if TYPE_CHECKING:
     from qir.ir.verifier import Verifier
 
 __all__ = [
-    "ANY", "ANY_ATTR", "ANY_TENSOR", "ARRAY", "AttrKind", "BOOL", "DICT", "FLOAT", "FLOAT_TENSOR", "FUNCTION_TYPE", "INT",
-    "INTEGER_TENSOR", "INTS", "NUMBERS", "OpDefinition", "STRING", "SYMBOL", "TENSOR", "TYPE", "TypeConstraint", "UNIT", "attr",
-    "op_def", "operand", "optional_attr", "optional_operand", "region", "result", "tensor_of", "variadic_operand",
+    "ANY",
+    "ANY_ATTR",
+    "ANY_TENSOR",
+    "ARRAY",
+    "BOOL",
+    "DICT",
+    "FLOAT",
+    "FLOAT_TENSOR",
+    "FUNCTION_TYPE",
+    "INT",
+    "INTEGER_TENSOR",
+    "INTS",
+    "NUMBERS",
+    "STRING",
+    "SYMBOL",
+    "TENSOR",
+    "TYPE",
+    "UNIT",
+    "AttrKind",
+    "OpDefinition",
+    "TypeConstraint",
+    "attr",
+    "op_def",
+    "operand",
+    "optional_attr",
+    "optional_operand",
+    "region",
+    "result",
+    "tensor_of",
+    "variadic_operand",
     "variadic_result",
 ]  # fmt: skip
 
@@ -56,7 +95,9 @@ ANY_TENSOR = TypeConstraint("a tensor", lambda t: isinstance(t, TensorType))
 FLOAT_TENSOR = TypeConstraint(
     "a tensor of a floating-point type", lambda t: isinstance(t, TensorType) and isinstance(t.element, FloatType)
 )
-INTEGER_TENSOR = TypeConstraint("a tensor of integers", lambda t: isinstance(t, TensorType) and isinstance(t.element, IntegerType))
+INTEGER_TENSOR = TypeConstraint(
+    "a tensor of integers", lambda t: isinstance(t, TensorType) and isinstance(t.element, IntegerType)
+)
 
 
 def tensor_of(*elements: Type, rank: int | None = None) -> TypeConstraint:
@@ -84,14 +125,19 @@ def _is(*kinds: type[Attribute]) -> Callable[[Attribute], bool]:
 
 
 INT: AttrKind[int] = AttrKind(
-    "an integer", lambda a: isinstance(a, IntegerAttr) and a.type != i1, lambda a: int(a.value), lambda v: IntegerAttr(v)
+    "an integer",
+    lambda a: isinstance(a, IntegerAttr) and a.type != i1,
+    lambda a: int(a.value),
+    lambda v: IntegerAttr(v),
 )
 BOOL: AttrKind[bool] = AttrKind(
     "true or false", lambda a: isinstance(a, IntegerAttr) and a.type == i1, lambda a: bool(a.value), bool_attr
 )
 FLOAT: AttrKind[float] = AttrKind("a float", _is(FloatAttr), lambda a: float(a.value), lambda v: FloatAttr.of(v))
 STRING: AttrKind[str] = AttrKind("a string", _is(StringAttr), lambda a: str(a.value), StringAttr)
-SYMBOL: AttrKind[str] = AttrKind("a symbol reference", _is(SymbolRefAttr), lambda a: str(a.root), lambda v: SymbolRefAttr(v))
+SYMBOL: AttrKind[str] = AttrKind(
+    "a symbol reference", _is(SymbolRefAttr), lambda a: str(a.root), lambda v: SymbolRefAttr(v)
+)
 TYPE: AttrKind[Type] = AttrKind("a type", _is(TypeAttr), lambda a: cast(Type, a.type), TypeAttr)
 FUNCTION_TYPE: AttrKind[FunctionType] = AttrKind(
     "a function type",
@@ -312,7 +358,11 @@ class OpDefinition:
                 raise ValueError(f"takes {low} to {high} operands, has {count}")
             return tuple(rest if f is self.flexible[0] else 1 for f in fields)
         segments = op.attributes.get(self.SEGMENTS)
-        if not isinstance(segments, DenseArrayAttr) or len(segments.values) != len(fields) or sum(segments.values) != count:
+        if (
+            not isinstance(segments, DenseArrayAttr)
+            or len(segments.values) != len(fields)
+            or sum(segments.values) != count
+        ):
             raise ValueError(f"needs '{self.SEGMENTS}' with {len(fields)} sizes that add up to its {count} operands")
         return segments.values
 
@@ -332,10 +382,12 @@ class OpDefinition:
             except ValueError as error:
                 yield str(error)
                 return
-            fields: Sequence[_OperandField] = [f for f, size in zip(self.operands, sizes) for _ in range(size)]
+            fields: Sequence[_OperandField] = [
+                f for f, size in zip(self.operands, sizes, strict=True) for _ in range(size)
+            ]
         else:
             fields = self.operands
-        for operand_field, value in zip(fields, operands):
+        for operand_field, value in zip(fields, operands, strict=True):
             if not self._accepts(operand_field.constraint, value.type):
                 yield f"operand '{operand_field.name}' must be {operand_field.constraint.name}, is {value.type}"
         results = op.results
@@ -399,13 +451,13 @@ def op_def(name: str, traits: Trait = Trait.NONE) -> Callable[[C], C]:
         body |= {"__slots__": (), "name": name, "traits": traits, "definition": definition}
         if "build" not in body:
             body["build"] = classmethod(_build)
-        return cast(C, type(cls)(cls.__name__, cls.__bases__, body))
+        return cast(C, cast(Any, type(cls))(cls.__name__, cls.__bases__, body))
 
     return decorate
 
 
 def _build(
-    cls: type[Operation], *operands: Value | Sequence[Value] | None, result_types: Sequence[Type] | None = None,
+    cls: Any, /, *operands: Value | Sequence[Value] | None, result_types: Sequence[Type] | None = None,
     regions: Sequence[Region] = (), location: Location = UNKNOWN, **attributes: Any,
 ) -> Operation:  # fmt: skip
     return build_op(cls, operands, attributes, result_types, regions, location)
@@ -430,7 +482,9 @@ def build_op(
     for key, value in attributes.items():
         if value is not None:
             kind = definition.attributes.get(key)
-            encoded[key] = value if isinstance(value, Attribute) else kind.kind.encode(value) if kind else attribute(value)
+            encoded[key] = (
+                value if isinstance(value, Attribute) else kind.kind.encode(value) if kind else attribute(value)
+            )
     if len(definition.flexible) > 1:
         encoded[OpDefinition.SEGMENTS] = integer_array(sizes, i32)
     if result_types is None:
@@ -439,5 +493,3 @@ def build_op(
             raise TypeError(f"{cls.name}: give result_types, it cannot infer them")
         result_types = infer(flat, encoded)
     return cls.create(flat, cast("Sequence[Type]", result_types), encoded, regions, location)
-
-

@@ -108,7 +108,7 @@ def render(diagnostic: Diagnostic) -> str:
 
 
 class DiagnosticEngine:
-    """Collects diagnostics and hands each to the handlers, newest handler first; a handler that returns True keeps it."""
+    """Hands each diagnostic to the handlers, newest first, until one returns True; collects what none took."""
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []

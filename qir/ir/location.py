@@ -12,7 +12,16 @@ from collections.abc import Iterable
 import attrs
 
 __all__ = [
-    "CallSiteLoc", "FileLineColLoc", "FusedLoc", "Location", "NameLoc", "Source", "SourceLoc", "UNKNOWN", "UnknownLoc", "fuse",
+    "UNKNOWN",
+    "CallSiteLoc",
+    "FileLineColLoc",
+    "FusedLoc",
+    "Location",
+    "NameLoc",
+    "Source",
+    "SourceLoc",
+    "UnknownLoc",
+    "fuse",
 ]  # fmt: skip
 
 
@@ -110,7 +119,7 @@ class FileLineColLoc(Location):
         end = ""
         if self.end_line:
             end = f" to {self.end_line if self.end_line != self.line else ''}:{self.end_column}"
-        return f'{quote(self.file)}:{self.line}:{self.column}{end}'
+        return f"{quote(self.file)}:{self.line}:{self.column}{end}"
 
 
 @attrs.frozen
@@ -143,10 +152,10 @@ class FusedLoc(Location):
 
     @property
     def source(self) -> SourceLoc | None:
-        return self.at or next((l.source for l in self.locations if l.source is not None), None)
+        return self.at or next((loc.source for loc in self.locations if loc.source is not None), None)
 
     def names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(n for l in self.locations for n in l.names()))
+        return tuple(dict.fromkeys(n for loc in self.locations for n in loc.names()))
 
     def __str__(self) -> str:
         metadata = "" if self.metadata is None else f"<{self.metadata}>"

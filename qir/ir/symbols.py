@@ -27,7 +27,7 @@ def nearest_symbol_table(op: Operation) -> Operation | None:
 
 
 class SymbolTable:
-    """The symbols directly inside an operation, as a dictionary made once. Change symbols through it while it is in use."""
+    """The symbols directly inside an operation, as a dictionary made once. Change symbols through it meanwhile."""
 
     def __init__(self, op: Operation) -> None:
         self.op = op
@@ -52,7 +52,7 @@ class SymbolTable:
         return f"{name}_{number}"
 
     def insert(self, op: Operation, before: Operation | None = None) -> str:
-        """Insert a symbol (at the end, or before an operation), renaming it where its name is taken. Returns its name."""
+        """Insert a symbol (at the end, or before an operation), renamed where its name is taken. Returns its name."""
         name = self.unique(symbol_name(op) or "symbol")
         op.attributes[SYMBOL_NAME] = StringAttr(name)
         self.op.regions[0].block.insert_before(op, before)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "ArrayTensor", "BytesTensor", "FileTensor", "Tensor", "element_type", "map_file", "numpy_dtype", "pack", "storage_size",
-    "unpack",
+    "ArrayTensor", "BytesTensor", "FileTensor", "Tensor", "element_type", "map_file", "numpy_dtype", "pack",
+    "storage_size", "unpack",
 ]  # fmt: skip
 
 _ML_DTYPES = {
@@ -28,14 +28,14 @@ _ML_DTYPES = {
     "f8E3M4": "float8_e3m4", "f8E8M0FNU": "float8_e8m0fnu", "f6E2M3FN": "float6_e2m3fn", "f6E3M2FN": "float6_e3m2fn",
     "f4E2M1FN": "float4_e2m1fn",
 }  # fmt: skip
-_DTYPES: dict[Type, Any] = {}
+_DTYPES: dict[Type, np.dtype[Any]] = {}
 _ELEMENTS: dict[Any, Type] = {}
 
 
 def numpy_dtype(element: Type) -> np.dtype[Any]:
     """The numpy (or ml_dtypes) dtype of an element type. Raises ValueError where numpy has none."""
     if element in _DTYPES:
-        return _DTYPES[element]  # type: ignore[no-any-return]
+        return _DTYPES[element]
     import numpy as np
 
     name: Any
@@ -59,7 +59,7 @@ def numpy_dtype(element: Type) -> np.dtype[Any]:
         name = "int64"
     else:
         raise ValueError(f"numpy has no type for {element}")
-    dtype = np.dtype(name)
+    dtype: np.dtype[Any] = np.dtype(name)
     _DTYPES[element] = dtype
     return dtype
 
@@ -67,7 +67,8 @@ def numpy_dtype(element: Type) -> np.dtype[Any]:
 def element_type(dtype: Any) -> Type:
     """The element type of a numpy or ml_dtypes dtype (signless for signed integers). Raises ValueError."""
     if not _ELEMENTS:
-        known = [IntegerType(w) for w in (1, 2, 4, 8, 16, 32, 64)] + [IntegerType(w, "u") for w in (2, 4, 8, 16, 32, 64)]
+        known = [IntegerType(w) for w in (1, 2, 4, 8, 16, 32, 64)]
+        known += [IntegerType(w, "u") for w in (2, 4, 8, 16, 32, 64)]
         names = [FloatType(n) for n in ("f16", "f32", "f64", *_ML_DTYPES)]
         complexes = [ComplexType(FloatType("f32")), ComplexType(FloatType("f64"))]
         _ELEMENTS.update((numpy_dtype(t), t) for t in (*known, *names, *complexes))
@@ -103,10 +104,10 @@ def pack(array: NDArray[Any], element: Type) -> bytes:
     packed = padded[::per_byte].copy()
     for i in range(1, per_byte):
         packed |= padded[i::per_byte] << (bits * i)
-    return packed.tobytes()
+    return bytes(packed.tobytes())
 
 
-def unpack(data: bytes | memoryview | mmap.mmap, element: Type, shape: tuple[int, ...], offset: int = 0) -> NDArray[Any]:
+def unpack(data: bytes | memoryview, element: Type, shape: tuple[int, ...]) -> NDArray[Any]:
     """The array that stored bytes stand for: a read-only view where the layout allows it, else a copy."""
     import numpy as np
 
@@ -115,12 +116,13 @@ def unpack(data: bytes | memoryview | mmap.mmap, element: Type, shape: tuple[int
         count *= size
     dtype = numpy_dtype(element)
     bits = element_bits(element)
+    array: NDArray[Any]
     if bits not in (2, 4):
-        array = np.frombuffer(data, dtype, count, offset) if count else np.empty(0, dtype)
+        array = np.frombuffer(data, dtype, count) if count else np.empty(0, dtype)
         array = array.reshape(shape)
         array.flags.writeable = False
         return array
-    packed = np.frombuffer(data, np.uint8, storage_size(element, count), offset)
+    packed = np.frombuffer(data, np.uint8, storage_size(element, count))
     per_byte = 8 // bits
     codes = np.empty(packed.size * per_byte, np.uint8)
     for i in range(per_byte):
@@ -128,10 +130,10 @@ def unpack(data: bytes | memoryview | mmap.mmap, element: Type, shape: tuple[int
     codes = codes[:count]
     if isinstance(element, IntegerType) and element.signedness != "u":
         sign = 1 << (bits - 1)
-        return ((codes ^ sign).astype(np.int8) - sign).astype(dtype).reshape(shape)
-    if isinstance(element, IntegerType):
-        return codes.astype(dtype).reshape(shape)
-    return codes.view(dtype).reshape(shape)
+        array = ((codes ^ sign).astype(np.int8) - sign).astype(dtype)
+    else:
+        array = codes.astype(dtype) if isinstance(element, IntegerType) else codes.view(dtype)
+    return array.reshape(shape)
 
 
 class Tensor:
@@ -172,7 +174,7 @@ class ArrayTensor(Tensor):
         return pack(self.array, self.type.element)
 
     def numpy(self) -> NDArray[Any]:
-        view = self.array.view()
+        view: NDArray[Any] = self.array.view()
         view.flags.writeable = False
         return view
 

@@ -10,9 +10,35 @@ from typing import Final
 import attrs
 
 __all__ = [
-    "ComplexType", "DYNAMIC", "FLOAT_BITS", "FloatType", "FunctionType", "IndexType", "IntegerType", "NoneType",
-    "OpaqueType", "TensorType", "TupleType", "Type", "bf16", "element_bits", "f16", "f32", "f64", "i1", "i16", "i32",
-    "i64", "i8", "index", "none", "tensor", "ui16", "ui32", "ui64", "ui8",
+    "DYNAMIC",
+    "FLOAT_BITS",
+    "ComplexType",
+    "FloatType",
+    "FunctionType",
+    "IndexType",
+    "IntegerType",
+    "NoneType",
+    "OpaqueType",
+    "TensorType",
+    "TupleType",
+    "Type",
+    "bf16",
+    "element_bits",
+    "f16",
+    "f32",
+    "f64",
+    "i1",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "index",
+    "none",
+    "tensor",
+    "ui8",
+    "ui16",
+    "ui32",
+    "ui64",
 ]  # fmt: skip
 
 DYNAMIC: Final = None
@@ -172,7 +198,7 @@ class TensorType(Type):
 
 @attrs.frozen(repr=False, cache_hash=True)
 class OpaqueType(Type):
-    """A type of a dialect, kept as the text after its name: ``!onnx.seq<tensor<f32>>`` is ("onnx", "seq<tensor<f32>>")."""
+    """A type of a dialect, kept as text: ``!onnx.seq<tensor<f32>>`` is ("onnx", "seq<tensor<f32>>")."""
 
     dialect: str
     body: str
