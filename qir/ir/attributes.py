@@ -195,7 +195,7 @@ class LocationAttr(Attribute):
 class OpaqueAttr(Attribute):
     """An attribute of a dialect, kept as text: ``#quant.x<...>`` is ("quant", "x<...>").
 
-    ``dialect=""`` is builtin syntax that is only carried (``affine_map<...>``); `type` is the trailing ``: type``.
+    ``dialect=""`` is builtin syntax that is only carried (``affine_map<...>``), a body that starts with ``<`` follows without a dot; `type` is the trailing ``: type``.
     """
 
     dialect: str
@@ -203,7 +203,9 @@ class OpaqueAttr(Attribute):
     type: Type | None = None
 
     def __str__(self) -> str:
-        text = f"#{self.dialect}.{self.body}" if self.dialect else self.body
+        text = self.body
+        if self.dialect:
+            text = f"#{self.dialect}{text}" if text.startswith("<") else f"#{self.dialect}.{text}"
         return text if self.type is None else f"{text} : {self.type}"
 
 
@@ -424,7 +426,7 @@ def dense_from_bytes(data: bytes, type: TensorType) -> DenseAttr:
     """The in-place attribute of stored bytes; equal elements become a splat, as MLIR prints them."""
     count = type.count
     bits = element_bits(type.element)
-    if count > 1:
+    if count > 1 and storage_size(type.element, count) != storage_size(type.element, 1):
         if bits in (2, 4):
             import numpy as np
 

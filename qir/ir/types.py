@@ -204,7 +204,9 @@ class OpaqueType(Type):
     body: str
 
     def __str__(self) -> str:
-        return f"!{self.dialect}.{self.body}"
+        if not self.dialect:
+            return self.body
+        return f"!{self.dialect}{self.body}" if self.body.startswith("<") else f"!{self.dialect}.{self.body}"
 
     __repr__ = __str__
 
