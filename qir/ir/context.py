@@ -16,6 +16,7 @@ from qir.ir.types import Type
 __all__ = ["BUILTIN_DIALECTS", "Context", "Dialect", "no_gc"]
 
 BUILTIN_DIALECTS: dict[str, str] = {
+    "ai": "qir.dialects.onnx:DIALECT_AI",
     "builtin": "qir.dialects.builtin:DIALECT",
     "func": "qir.dialects.func:DIALECT",
     "onnx": "qir.dialects.onnx:DIALECT",

@@ -1,0 +1,380 @@
+"""The only way in which rewrites change a module: every change is an event that the driver, the traces and the counts
+see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from qir.ir.attributes import Attribute, DenseResourceAttr, TensorAttr, attribute, dense_from_numpy
+from qir.ir.context import Context
+from qir.ir.core import Block, Operation, OpResult, Region, Value
+from qir.ir.location import UNKNOWN, Location, fuse
+from qir.ir.symbols import SymbolTable
+from qir.ir.types import NoneType, Type, none
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from qir.rewrite.control import RewriteControl
+    from qir.rewrite.matcher import Progress
+    from qir.rewrite.pattern_set import PatternSet, RewritePattern
+
+__all__ = ["Rewriter"]
+
+
+class Rewriter:
+    """Creates, replaces and erases operations.
+
+    New operations go before the operation that is being rewritten and carry the fused location of all that it
+    replaces; a value that replaces another inherits its name unless it has one. Also usable on its own, without the
+    driver.
+    """
+
+    def __init__(self, ctx: Context, root: Operation | None = None, patterns: PatternSet | None = None) -> None:
+        self.ctx = ctx
+        self.tables: dict[Operation, SymbolTable] = {}
+        self.progress: Progress | None = None
+        self.missed: str | None = None
+        self.changes = 0
+        self.worklist: dict[Operation, None] | None = None
+        self.origins: dict[Operation, Operation] = {}
+        self.created: list[Operation] = []
+        self.control: RewriteControl | None = None
+        self.before: list[str] | None = None
+        self.module: Operation | None = None
+        self._patterns = patterns
+        self._depths: dict[str, int] = {}
+        self._keys: set[str] | None = None
+        self._origin: Operation | None = None
+        self.root: Operation | None = None
+        self.block: Block | None = None
+        self.point: Operation | None = None
+        self.location: Location = UNKNOWN
+        if root is not None:
+            self.start(root, (root,))
+
+    # ------------------------------------------------------------ where
+    def start(self, root: Operation, matched: Sequence[Operation]) -> None:
+        """Make ready to rewrite `matched`: insert before `root`, with their fused location."""
+        self.root, self.block, self.point = root, root.parent, root
+        self.location = root.location if len(matched) == 1 else fuse(op.location for op in reversed(matched))
+        self._origin = self.origins.get(root, root)
+        self.created = []
+        self.missed = None
+        if self.control is not None and self.control.trace is not None:
+            self.before = [describe(op) for op in reversed(matched)]
+
+    def set_insertion_point(self, block: Block, before: Operation | None = None) -> None:
+        """Insert new operations into `block`, before an operation or at its end."""
+        self.block, self.point = block, before
+
+    def set_insertion_point_after(self, op: Operation) -> None:
+        assert op.parent is not None
+        self.block, self.point = op.parent, op.next
+
+    def set_insertion_point_to_start(self, block: Block) -> None:
+        self.block, self.point = block, block.first
+
+    @contextmanager
+    def at(self, block: Block, before: Operation | None = None) -> Iterator[None]:
+        """Insert elsewhere for a while."""
+        saved = self.block, self.point
+        self.block, self.point = block, before
+        try:
+            yield
+        finally:
+            self.block, self.point = saved
+
+    # ------------------------------------------------------------ making
+    def insert(self, op: Operation) -> Operation:
+        """Insert an operation made elsewhere; it gets the rewrite's location where it has none."""
+        assert self.block is not None, "no insertion point"
+        if op.location == UNKNOWN:
+            op.location = self.location
+        self.block.insert_before(op, self.point)
+        self._added(op)
+        return op
+
+    def op(
+        self, name: str | type[Operation], operands: Sequence[Value | Operation | None] = (),
+        attributes: Mapping[str, Any] | None = None, types: Sequence[Type] | Type | None = None,
+        regions: Sequence[Region] = (), *, location: Location | None = None,
+        names: Sequence[str | None] | str | None = None,
+    ) -> Operation:  # fmt: skip
+        """Make and insert an operation.
+
+        An operation among the operands means its only result; None an absent one (NoValue where others follow).
+        Attributes may be Python values, those that are None are left out. `types` are the results', by default those
+        of the operation that is being rewritten. `names` name the results.
+        """
+        cls = self.ctx.op_class(name) if isinstance(name, str) else name
+        if types is None:
+            assert self.root is not None, "give the results' types"
+            result_types: Sequence[Type] = [r.type for r in self.root.results]
+        else:
+            result_types = [types] if isinstance(types, Type) else types
+        values: list[Value] = []
+        count = len(operands)
+        while count and operands[count - 1] is None:
+            count -= 1
+        for operand in operands[:count]:
+            if operand is None:
+                values.append(
+                    self.insert(
+                        self.ctx.create_op("onnx.NoValue", (), (none,), location=location or self.location)
+                    ).result
+                )
+            else:
+                values.append(operand.result if isinstance(operand, Operation) else operand)
+        fields = cls.definition.attributes if cls is not None and cls.definition is not None else {}
+        encoded: dict[str, Attribute] = {}
+        for key, value in (attributes or {}).items():
+            if value is None:
+                continue
+            field = fields.get(key)
+            encoded[key] = (
+                value if isinstance(value, Attribute) else field.kind.encode(value) if field else attribute(value)
+            )
+        full = name if isinstance(name, str) else name.name
+        made = (
+            self.ctx.create_op(full, values, result_types, encoded, regions, location or self.location)
+            if cls is None
+            else cls.create(values, result_types, encoded, regions, location or self.location)
+        )
+        if names is not None:
+            for result, given in zip(made.results, (names,) if isinstance(names, str) else names, strict=False):
+                result.name = given
+        return self.insert(made)
+
+    def constant(
+        self,
+        data: NDArray[Any] | TensorAttr,
+        name: str | None = None,
+        *,
+        location: Location | None = None,
+        initializer: bool = False,
+    ) -> OpResult:
+        """Insert an ``onnx.Constant``. A large tensor is held by reference, under a key made from `name`.
+
+        `initializer` marks it as one of the graph's initializers, so that the export writes it as such.
+        """
+        held = data if isinstance(data, TensorAttr) else dense_from_numpy(data, self.resource_key(name or "constant"))
+        attributes: dict[str, Any] = {"value": held}
+        if initializer:
+            attributes["onnx.initializer"] = attribute(None)
+        return self.op("onnx.Constant", (), attributes, held.type, location=location, names=name).result
+
+    def resource_key(self, name: str) -> str:
+        """A key for `dense_resource` that no tensor of the module has: `name`, or name_0, name_1, …"""
+        if self._keys is None:
+            self._keys = set()
+            around = self.root
+            while around is not None and around.parent_op is not None:
+                around = around.parent_op
+            for op in around.walk() if around is not None else ():
+                for held in op.attributes.values():
+                    if isinstance(held, DenseResourceAttr):
+                        self._keys.add(held.key)
+        base = "".join(c if c.isascii() and (c.isalnum() or c in "_$.") else "_" for c in name)
+        if not base or not (base[0].isalpha() or base[0] == "_"):
+            base = f"_{base}"
+        key, number = base, 0
+        while key in self._keys:
+            key, number = f"{base}_{number}", number + 1
+        self._keys.add(key)
+        return key
+
+    # ------------------------------------------------------------ changing
+    def replace(self, op: Operation, values: Operation | Value | Sequence[Value | None]) -> None:
+        """Let everybody use `values` instead of the results of `op`, hand on their names, and erase `op`.
+
+        One value per result; None for a result that nobody uses. Raises ValueError where the counts or types differ.
+        """
+        given: Sequence[Value | None]
+        if isinstance(values, Operation):
+            given = values.results
+        elif isinstance(values, Value):
+            given = (values,)
+        else:
+            given = values
+        if len(given) < len(op.results):
+            given = [*given, *(None for _ in range(len(op.results) - len(given)))]
+        if len(given) != len(op.results):
+            raise ValueError(f"{op.name} has {len(op.results)} results, {len(given)} values were given to replace them")
+        for old, new in zip(op.results, given, strict=True):
+            if new is None:
+                if old.uses:
+                    raise ValueError(f"result {old.index} of {op.name} is used and was given nothing to replace it")
+                continue
+            self.replace_all_uses(old, new)
+        self.erase(op)
+
+    def replace_all_uses(self, old: Value, new: Value) -> None:
+        """Let every user of `old` read `new`; `new` inherits the name if it has none."""
+        if new is old:
+            return
+        if new.name is None and not isinstance(new.type, NoneType):
+            new.name = old.name
+        users = tuple(old.uses)
+        if users:
+            old.replace_all_uses_with(new)
+            self.changes += 1
+            self._revisit((new,))
+            self._lost_use(old)
+
+    def set_operands(self, op: Operation, values: Sequence[Value]) -> None:
+        """Replace all operands of an operation."""
+        before = op.operands
+        op.set_operands(values)
+        self.changes += 1
+        self._modified(op)
+        for value in dict.fromkeys(before):
+            if op not in value.uses:
+                self._lost_use(value)
+
+    def set_operand(self, op: Operation, index: int, value: Value) -> None:
+        operands = list(op.operands)
+        operands[index] = value
+        self.set_operands(op, operands)
+
+    def set_attr(self, op: Operation, name: str, value: Any) -> None:
+        """Set an attribute to an attribute or a Python value; None removes it."""
+        with self.modify(op):
+            if value is None:
+                op.attributes.pop(name, None)
+            elif isinstance(value, Attribute):
+                op.attributes[name] = value
+            else:
+                definition = op.definition
+                field = definition.attributes.get(name) if definition is not None else None
+                op.attributes[name] = field.kind.encode(value) if field is not None else attribute(value)
+
+    def set_type(self, value: Value, type: Type) -> None:
+        """Give a value another type."""
+        if value.type != type:
+            value.type = type
+            self.changes += 1
+            self._revisit((value,))
+            if value.defining_op is not None:
+                self._push(value.defining_op)
+
+    @contextmanager
+    def modify(self, op: Operation) -> Iterator[Operation]:
+        """Change attributes or operands of an operation in place."""
+        before = op.operands
+        yield op
+        self.changes += 1
+        self._modified(op)
+        for value in dict.fromkeys(before):
+            if op not in value.uses:
+                self._lost_use(value)
+
+    def erase(self, op: Operation) -> None:
+        """Erase an operation that nothing uses (with all inside it). Raises ValueError where something does."""
+        operands = (
+            dict.fromkeys(v for inner in op.walk() for v in inner.operands)
+            if op.regions
+            else dict.fromkeys(op.operands)
+        )
+        if op is self.point:
+            self.point = op.next
+        if self.worklist is not None:
+            for inner in op.walk() if op.regions else (op,):
+                self.worklist.pop(inner, None)
+                self.origins.pop(inner, None)
+        op.erase()
+        self.changes += 1
+        for value in operands:
+            self._lost_use(value)
+
+    def erase_if_dead(self, op: Operation) -> bool:
+        """Erase an operation if nothing uses its results."""
+        if any(r.uses for r in op.results):
+            return False
+        self.erase(op)
+        return True
+
+    def lookup(self, op: Operation, symbol: str) -> Operation | None:
+        """The symbol that `symbol` means at `op`."""
+        from qir.ir.symbols import nearest_symbol_table
+
+        around = nearest_symbol_table(op)
+        while around is not None:
+            table = self.tables.get(around)
+            if table is None:
+                table = self.tables[around] = SymbolTable(around)
+            found = table.lookup(symbol)
+            if found is not None:
+                return found
+            around = nearest_symbol_table(around.parent_op) if around.parent_op is not None else None
+        return None
+
+    # ------------------------------------------------------------ counters
+    def allows(self, pattern: RewritePattern) -> bool:
+        """Whether ``--debug-counter`` lets this rewrite happen."""
+        counter = self.control.counters.get(pattern.name) if self.control is not None else None
+        return counter is None or counter.allows()
+
+    # ------------------------------------------------------------ events
+    def _added(self, op: Operation) -> None:
+        self.changes += 1
+        self.created.append(op)
+        if self.worklist is not None:
+            for inner in op.walk() if op.regions else (op,):
+                self.worklist[inner] = None
+                if self._origin is not None:
+                    self.origins[inner] = self._origin
+
+    def _push(self, op: Operation) -> None:
+        if self.worklist is not None:
+            self.worklist[op] = None
+
+    def _modified(self, op: Operation) -> None:
+        self._push(op)
+        self._revisit(op.results)
+
+    def _lost_use(self, value: Value) -> None:
+        """What defines `value` may be dead now, and its last user's match may have become possible."""
+        if self.worklist is None:
+            return
+        definer = value.defining_op
+        if definer is not None and definer.parent is not None:
+            self.worklist[definer] = None
+        if len(value.uses) == 1:
+            self._revisit((value,))
+
+    def _revisit(self, values: Sequence[Value]) -> None:
+        """Visit the users of changed values again, and their users as far as a pattern looks down from there."""
+        worklist = self.worklist
+        if worklist is None:
+            return
+        level = 1
+        patterns = self._patterns
+        deepest = patterns.max_depth if patterns is not None else 1
+        depths = self._depths
+        while values:
+            further: list[Value] = []
+            for value in values:
+                for user in value.uses:
+                    if level == 1:
+                        worklist[user] = None
+                    else:
+                        depth = depths.get(user.name)
+                        if depth is None:
+                            assert patterns is not None
+                            depth = depths[user.name] = patterns.depth_of(user.name)
+                        if depth >= level:
+                            worklist[user] = None
+                    if level < deepest:
+                        further.extend(user.results)
+            level += 1
+            values = further
+
+
+def describe(op: Operation) -> str:
+    """One operation as text, for traces."""
+    from qir.text import print_op
+
+    return print_op(op).strip()
