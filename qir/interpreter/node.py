@@ -1,0 +1,122 @@
+"""What a kernel factory sees of an operation while a plan is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import torch
+
+from qir.interpreter.values import element_of
+from qir.ir import Operation, QirError, TensorType, Type, Value
+
+__all__ = ["Body", "Node", "Settings", "describe"]
+
+Body = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+"""A region or function ready to run: `body(arguments, captured values) -> results`."""
+
+
+@attrs.define
+class Settings:
+    """What one plan's kernels share.
+
+    `uncalibrated` is "error" or "passthrough": what a `qsim.fake` without a scale does. `symbols` are the module's
+    symbols by name, `state` is where kernels leave per-run facts (nothing that a later run depends on).
+    """
+
+    device: torch.device
+    opsets: Mapping[str, int]
+    symbols: Mapping[str, Operation] = attrs.field(factory=dict)
+    uncalibrated: str = "error"
+    function: Callable[[str, Operation], Body] | None = None
+
+
+@attrs.define(eq=False)
+class Node:
+    """An operation, its opset, and what is known about its operands before anything runs.
+
+    `operands` has None where an optional operand is absent. `bodies` are the op's regions, ready to run. `inplace` is
+    the index of an operand whose memory the kernel may reuse for its result, or None.
+    """
+
+    op: Operation
+    settings: Settings
+    operands: tuple[Value | None, ...]
+    constants: dict[Value, Any]
+    bodies: tuple[Body, ...] = ()
+    captured: tuple[Value, ...] = ()
+    inplace: int | None = None
+    opset: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.op.name
+
+    @property
+    def device(self) -> torch.device:
+        return self.settings.device
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        """An attribute's Python value: int, float, str, a tuple of these, a TensorAttr, a Type."""
+        return self.op.attr(name, default)
+
+    def ints(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...] | None:
+        """A list of integers, or the default."""
+        value = self.op.attr(name, None)
+        if value is None:
+            return None if default is None else tuple(default)
+        return (int(value),) if isinstance(value, int) else tuple(int(v) for v in value)
+
+    def has(self, index: int) -> bool:
+        """Whether the operand is there."""
+        return index < len(self.operands) and self.operands[index] is not None
+
+    def constant(self, index: int) -> Any:
+        """The operand's value if the plan knows it already (a tensor on the device), else None."""
+        value = self.operands[index] if index < len(self.operands) else None
+        return None if value is None else self.constants.get(value)
+
+    def constant_list(self, index: int) -> list[int] | None:
+        """A constant operand of integers as a list, else None."""
+        value = self.constant(index)
+        return [int(v) for v in value.reshape(-1).tolist()] if isinstance(value, torch.Tensor) else None
+
+    def replace_constant(self, index: int, tensor: Any) -> None:
+        """Puts an equal tensor of a better memory layout in a constant operand's place."""
+        value = self.operands[index]
+        assert value is not None and value in self.constants
+        self.constants[value] = tensor
+
+    def operand_type(self, index: int) -> Type | None:
+        value = self.operands[index] if index < len(self.operands) else None
+        return None if value is None else value.type
+
+    def element(self, index: int) -> Type | None:
+        """Element type of an operand, None when it is absent or no tensor."""
+        type = self.operand_type(index)
+        return None if type is None else element_of(type)
+
+    def rank(self, index: int) -> int | None:
+        """Rank of an operand where the module says it, else None."""
+        type = self.operand_type(index)
+        return type.rank if isinstance(type, TensorType) else None
+
+    def result_element(self, index: int = 0) -> Type | None:
+        """Element type of a result where the module says it."""
+        return element_of(self.op.results[index].type) if index < len(self.op.results) else None
+
+    @property
+    def result_count(self) -> int:
+        """Results up to the last one that is used or typed (absent results have type none)."""
+        return len(self.op.results)
+
+    def error(self, message: str, hint: str | None = None) -> QirError:
+        """The error to raise, at this operation's place."""
+        return self.op.error(f"{self.op.name}: {message}", hint)
+
+
+def describe(op: Operation) -> str:
+    """An op as a diagnostic lists it: ``onnx.Conv 'stem/conv'``."""
+    names = op.location.names()
+    return f"{op.name} '{names[0]}'" if names else op.name
