@@ -6,7 +6,7 @@ is the loop itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from qir.ir import Context
@@ -35,7 +35,7 @@ def track(ctx: Context, items: Iterable[T], label: str, total: int | None = None
     if not isinstance(progress, Progress):
         yield from items
         return
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     progress.start(label, total)
     try:
