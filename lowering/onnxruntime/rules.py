@@ -44,7 +44,7 @@ def _constant(key: str) -> Constraint:
         value = _operand(op, key)
         return value is not None and is_constant(value)
 
-    return Constraint(f"{key} is not a constant", holds)
+    return Constraint(f"{key} is a constant", f"{key} is not a constant", holds)
 
 
 def _varies(key: str) -> Constraint:
@@ -52,7 +52,7 @@ def _varies(key: str) -> Constraint:
         value = _operand(op, key)
         return value is not None and not is_constant(value)
 
-    return Constraint(f"{key} is a constant", holds)
+    return Constraint(f"{key} is computed", f"{key} is a constant", holds)
 
 
 def _constant_or_absent(key: str) -> Constraint:
@@ -60,7 +60,7 @@ def _constant_or_absent(key: str) -> Constraint:
         value = _operand(op, key)
         return value is None or is_constant(value)
 
-    return Constraint(f"{key} is there and is not a constant", holds)
+    return Constraint(f"{key} is a constant or absent", f"{key} is computed", holds)
 
 
 def _vector_or_absent(key: str) -> Constraint:
@@ -75,7 +75,7 @@ def _vector_or_absent(key: str) -> Constraint:
         columns = weight.type.shape[0 if op.attr("transB", 0) else 1] if weight.type.shape else None
         return value.type.shape == (columns,)
 
-    return Constraint(f"{key} is not one number per column", holds)
+    return Constraint(f"{key} is one number per column or absent", f"{key} is not one number per column", holds)
 
 
 def _bound(op: Operation, index: int, name: str, default: float) -> float | None:
@@ -102,13 +102,13 @@ def _no_mask(op: Operation) -> bool:
 
 WEIGHT_CONSTANT = _constant("W")
 FLOAT_RESULT = Constraint(
-    "its result is no float tensor",
+    "its numbers are floats", "its numbers are no floats (shapes, indices, masks)",
     lambda op: not isinstance(t := op.results[0].type, TensorType) or isinstance(t.element, FloatType),
 )
-NO_MASK = Constraint("a constant operand is a mask (its numbers reach 10000)", _no_mask)
-STARTS_AT_ZERO = Constraint("Clip's lower bound is not 0", lambda op: _bound(op, 1, "min", float("-inf")) == 0.0)
+NO_MASK = Constraint("no operand is a mask", "a constant operand is a mask: its numbers reach 10000", _no_mask)
+STARTS_AT_ZERO = Constraint("its lower bound is 0", "its lower bound is not 0", lambda op: _bound(op, 1, "min", float("-inf")) == 0.0)
 PADS_ZERO = Constraint(
-    "it pads with another number than 0", lambda op: op.attr("mode", "constant") != "constant" or _pads_zero(op)
+    "it pads with 0", "it pads with another number than 0", lambda op: op.attr("mode", "constant") != "constant" or _pads_zero(op)
 )
 
 
@@ -143,7 +143,7 @@ RULES = (
          result="activation", fused=ACTIVATIONS,
          where=(_varies("A"), _constant("B"), _constant_or_absent("C"), attribute_is("beta", 1.0, default=1.0),
                 attribute_is("transA", 0, default=0), _vector_or_absent("C"),
-                Constraint("alpha is not positive", lambda op: op.attr("alpha", 1.0) > 0)),
+                Constraint("alpha is positive", "alpha is not positive", lambda op: op.attr("alpha", 1.0) > 0)),
          note="QGemm; gives float where nobody asks for integers"),
     Rule("MatMul", "compute", {"A": X8, "B": Weight("weight", axis=MATMUL_COLUMNS)}, result="activation", fused=ACTIVATIONS,
          where=(_varies("A"), _constant("B")),

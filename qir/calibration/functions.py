@@ -1,0 +1,56 @@
+"""Calibration data from Python: ``module:function``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qir.calibration.data import Record
+from qir.ir import fail
+
+__all__ = ["FunctionData"]
+
+
+class FunctionData:
+    """The dictionaries that a function without arguments yields or returns: input name to array or tensor.
+
+    The module is looked for in the current folder first. Raises QirError where it is not found, or gives anything else.
+    """
+
+    def __init__(self, module: str, function: str) -> None:
+        self.name = f"{module}:{function}"
+        here = os.getcwd()
+        sys.path.insert(0, here)
+        try:
+            loaded = importlib.import_module(module)
+        except ImportError as error:
+            fail(self.name, f"the module '{module}' cannot be imported: {error}", f"it is looked for in {here} and among installed packages")
+        finally:
+            sys.path.remove(here)
+        self.function = getattr(loaded, function, None)
+        if not callable(self.function):
+            fail(self.name, f"the module '{module}' has no function '{function}'", "define a function that yields dictionaries")
+
+    def __iter__(self) -> Iterator[Record]:
+        samples = self.function()  # type: ignore[misc]
+        if isinstance(samples, Mapping):
+            samples = [samples]
+        for number, sample in enumerate(samples):
+            if not isinstance(sample, Mapping):
+                fail(self.name, f"sample {number} of {self.name} is {type(sample).__name__}, not a dictionary of arrays",
+                     "yield {input name: array}")  # fmt: skip
+            yield Record(self.name, {str(name): _array(value, self.name, str(name)) for name, value in sample.items()})
+
+
+def _array(value: Any, place: str, name: str) -> Any:
+    import numpy as np
+
+    if hasattr(value, "detach"):  # a torch tensor, without importing torch for it
+        value = value.detach().cpu().numpy()
+    array = np.asarray(value)
+    if array.dtype.hasobject:
+        fail(place, f"'{name}' is no array of numbers", "yield numpy arrays or torch tensors")
+    return array

@@ -1,0 +1,54 @@
+"""Questions that the quantization passes ask of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qir.dialects.builtin import ModuleOp
+from qir.dialects.func import FuncOp
+from qir.dialects.qsim import FakeOp, QuantizerOp
+from qir.ir import Operation, SymbolRefAttr, Value, fail
+
+__all__ = ["fakes_of", "main_function", "quantizer_name", "quantizers", "symbol"]
+
+
+def main_function(module: ModuleOp) -> FuncOp:
+    """The function that a module is run by: ``main``, else the first public one with a body. Raises QirError."""
+    functions = [op for op in module.body if isinstance(op, FuncOp) and not op.is_declaration]
+    public = [f for f in functions if f.sym_visibility != "private"]
+    for func in public:
+        if func.sym_name == "main":
+            return func
+    if not public:
+        fail(module.location, "the module has no function to quantize", "a model is a func.func inside the module")
+    return public[0]
+
+
+def symbol(op: Operation) -> str:
+    """The quantizer that a qsim operation names."""
+    ref = op.attributes.get("quantizer")
+    if not isinstance(ref, SymbolRefAttr):
+        raise op.error("names no quantizer", "write: by @name")
+    return ref.root
+
+
+def quantizer_name(value: Value) -> str | None:
+    """The quantizer on the edge that ends here: of the fake or decode that makes `value`, else None."""
+    op = value.defining_op
+    return symbol(op) if op is not None and op.name in ("qsim.fake", "qsim.decode") else None
+
+
+def quantizers(module: ModuleOp) -> dict[str, QuantizerOp]:
+    """All quantizers by name, in order."""
+    return {op.sym_name: op for op in module.body if isinstance(op, QuantizerOp)}
+
+
+def fakes_of(module: ModuleOp) -> Iterator[FakeOp]:
+    """Every ``qsim.fake``, in order. Raises QirError for one that names no quantizer of the module."""
+    known = quantizers(module)
+    for op in module.walk():
+        if isinstance(op, FakeOp):
+            name = symbol(op)
+            if name not in known:
+                raise op.error(f"names @{name}, which is no quantizer")
+            yield op

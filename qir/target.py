@@ -1,0 +1,340 @@
+"""What a hardware target is, and where targets are found.
+
+A target is a data sheet (`Rule`s over `Scheme`s), a pipeline, the patterns into its own dialect and an exporter.
+`annotate` interprets the rules; nothing about a chip stands anywhere else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from qir.ir import Context, NoneType, Operation, TensorAttr, Trait, Value, fail
+from qir.numerics.scheme import Scheme
+
+if TYPE_CHECKING:
+    from qir.dialects.builtin import ModuleOp
+
+__all__ = [
+    "Artifact", "Axis", "Bias", "Constraint", "Data", "Demand", "Fused", "Rule", "Runtime", "Scheme", "Target", "Weight",
+    "attribute_is", "constant_of", "get_target", "is_constant", "list_targets", "node_name", "operand_indices",
+    "register_target", "render_target",
+]  # fmt: skip
+
+Role = Literal["compute", "follow", "move", "float"]
+
+
+# ---------------------------------------------------------------- reading an operation
+def constant_of(value: Value) -> TensorAttr | None:
+    """The data of a value that is a constant tensor, else None."""
+    op = value.defining_op
+    if op is None or not op.has_trait(Trait.CONSTANT_LIKE):
+        return None
+    data = op.attributes.get("value")
+    return data if isinstance(data, TensorAttr) else None
+
+
+def is_constant(value: Value) -> bool:
+    """Whether the value is a constant tensor."""
+    return constant_of(value) is not None
+
+
+def node_name(op: Operation) -> str:
+    """What a message calls an operation: its ONNX node name, else its first result's name, else its op name."""
+    names = op.location.names()
+    if names:
+        return names[0]
+    return next((r.name for r in op.results if r.name), None) or op.name
+
+
+def operand_indices(op: Operation, key: str | int) -> tuple[int, ...]:
+    """The positions of the operands that a data sheet calls `key`: ONNX's operand name, or an index; absent ones are left out."""
+    found: Iterable[int] = ()
+    if isinstance(key, int):
+        found = (key,)
+    elif op.definition is not None:
+        position = next((i for i, field in enumerate(op.definition.operands) if field.name == key), None)
+        if position is not None:
+            variadic = op.definition.operands[position].variadic
+            found = range(position, len(op.operands)) if variadic else (position,)
+    return tuple(i for i in found if i < len(op.operands) and not isinstance(op.operands[i].type, NoneType))
+
+
+# ---------------------------------------------------------------- the words of a data sheet
+@attrs.frozen
+class Constraint:
+    """A condition on an operation: what the data sheet says it needs, and what a remark says when it does not hold."""
+
+    needs: str
+    otherwise: str
+    holds: Callable[[Operation], bool]
+
+
+def attribute_is(name: str, *values: Any, default: Any = None) -> Constraint:
+    """The attribute (or its default) is one of these values."""
+    words = " or ".join(map(str, values))
+    return Constraint(f"{name} is {words}", f"{name} is not {words}", lambda op: op.attr(name, default) in values)
+
+
+@attrs.frozen
+class Axis:
+    """The axis along which each element has its own scale, worked out from the operation and its operand; None is per
+    tensor. `text` says it in the data sheet."""
+
+    text: str
+    of: Callable[[Operation, Value], int | None]
+
+
+@attrs.frozen
+class Data:
+    """An operand that is an activation (or a constant in an activation's place)."""
+
+    scheme: str
+
+
+@attrs.frozen
+class Weight:
+    """An operand that must be a constant, with its own scales along `axis` (None: one scale)."""
+
+    scheme: str
+    axis: int | Axis | None = None
+
+
+@attrs.frozen
+class Bias:
+    """A constant whose scale is the product of the scales of two other operands, times `factor`."""
+
+    scheme: str
+    of: tuple[str, str]
+    factor: Callable[[Operation], float] = lambda op: 1.0
+
+
+Demand = Data | Weight | Bias
+
+
+@attrs.frozen
+class Fused:
+    """An activation function that the target computes inside the op before it: it may stand between that op and its quantizer."""
+
+    op: str
+    where: tuple[Constraint, ...] = ()
+
+
+def _texts(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+@attrs.frozen
+class Rule:
+    """One line of the data sheet.
+
+    `ops` are ONNX op types (``Conv``) or full names of other domains (``com.microsoft.Gelu``). Roles:
+
+    - ``compute``: quantized wherever its constraints hold; its `operands` get the quantizers that they demand.
+    - ``follow``: quantized where all its data operands carry quantizers already (constants join) and its result is
+      demanded, or feeds only ops that follow or move.
+    - ``move``: moves or selects elements; operand and results share one quantizer between quantized ops.
+    - ``float``: stays float, for the reason in `note`.
+
+    `result` is the scheme of the results; ``output="always"`` quantizes them even if nobody asks (the kernel gives
+    integers only). `fused` lists what may stand between the op and its result's quantizer. ``share=True`` lets operands
+    that nothing else reads share the result's quantizer. Of several rules for an op the first whose `where` holds is taken.
+    """
+
+    ops: tuple[str, ...] = attrs.field(converter=_texts)
+    role: Role
+    operands: Mapping[str | int, Demand] = attrs.field(factory=dict)
+    result: str | None = None
+    output: Literal["always", "demanded"] = "demanded"
+    fused: tuple[Fused, ...] = ()
+    share: bool = False
+    where: tuple[Constraint, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Artifact:
+    """A file that an exporter wrote: what it is, in a line, and the command that runs it."""
+
+    path: Path
+    what: str
+    command: str
+
+
+@attrs.frozen
+class Runtime:
+    """The real runtime of a target, where it can be installed.
+
+    `version` gives the installed version or None; `run(path, inputs)` runs an artifact on numpy arrays by input name and
+    gives its outputs by name. `install` is the command that installs it.
+    """
+
+    name: str
+    install: str
+    version: Callable[[], str | None]
+    run: Callable[[Path, Mapping[str, Any]], dict[str, Any]]
+
+
+Exporter = Callable[..., Sequence[Artifact]]
+
+
+@attrs.frozen
+class Target:
+    """A chip or runtime that modules are compiled for.
+
+    `schemes` name the number formats, `elements` the float types that it quantizes, `rules` is the data sheet, `pipeline`
+    the default job as a pipeline string (``{data}`` options are filled in by the tool), `level` the stage that `patterns`
+    start from, `patterns()` the rewrites into the dialect `dialect`, `export(module, context, folder, name, …)` writes the
+    artifact and returns its files. `opset` is the lowest version of each operator set that the artifact needs. `patterns`
+    and `export` are called late, so that a target is listed without importing what they need.
+    """
+
+    name: str
+    title: str = ""
+    dialect: str = ""
+    schemes: Mapping[str, Scheme] = attrs.field(factory=dict)
+    elements: tuple[str, ...] = ("f32",)
+    rules: tuple[Rule, ...] = attrs.field(default=(), converter=tuple)
+    pipeline: str = ""
+    level: Literal["simulated", "materialised"] = "materialised"
+    patterns: Callable[[], Any] | None = None
+    export: Exporter | None = None
+    runtime: Runtime | None = None
+    opset: Mapping[str, int] = attrs.field(factory=dict)
+    verify: Callable[[ModuleOp, Context], None] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        for rule in self.rules:
+            named = [d.scheme for d in rule.operands.values()] + ([rule.result] if rule.result else [])
+            for scheme in named:
+                if scheme not in self.schemes:
+                    fail(None, f"target '{self.name}': the rule for {', '.join(rule.ops)} names the scheme '{scheme}'",
+                         f"its schemes are {', '.join(self.schemes)}")  # fmt: skip
+
+    def rules_for(self, op_name: str) -> tuple[Rule, ...]:
+        """The rules of an op by its IR name (``onnx.Conv``, ``com.microsoft.Gelu``), in order."""
+        short = op_name.removeprefix("onnx.")
+        return tuple(rule for rule in self.rules if short in rule.ops)
+
+    def choose(self, op: Operation) -> tuple[Rule | None, str]:
+        """The rule that applies to an operation, or None and the reason."""
+        rules = self.rules_for(op.name)
+        if not rules:
+            return None, f"{op.name} is not in the data sheet of {self.name}"
+        reasons = []
+        for rule in rules:
+            broken = next((c.otherwise for c in rule.where if not c.holds(op)), None)
+            if broken is None:
+                return rule, rule.note
+            reasons.append(broken)
+        return None, "; ".join(dict.fromkeys(reasons))
+
+
+# ---------------------------------------------------------------- registry
+_BUILTIN: dict[str, str] = {"onnxruntime": "qir.lowering.onnxruntime:TARGET"}
+"""Targets that come with qir, known without the package metadata; others register in the entry-point group ``qir.targets``."""
+
+_REGISTERED: dict[str, Target] = {}
+
+
+def register_target(target: Target) -> Target:
+    """Make a target known to this process (entry points make one known to every process)."""
+    _REGISTERED[target.name] = target
+    return target
+
+
+def _entry_points() -> Iterator[tuple[str, str]]:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="qir.targets"):
+        yield point.name, point.value
+
+
+def list_targets() -> list[str]:
+    """The names of all targets, sorted. Nothing is imported."""
+    return sorted({*_BUILTIN, *_REGISTERED, *(name for name, _ in _entry_points())})
+
+
+def get_target(name: str) -> Target:
+    """The target called `name`. Raises QirError for an unknown one, or one whose package cannot be loaded."""
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    path = _BUILTIN.get(name) or dict(_entry_points()).get(name)
+    if path is None:
+        names = list_targets()
+        near = difflib.get_close_matches(name, names, 1)
+        fail(None, f"there is no target '{name}'", f"did you mean '{near[0]}'?" if near else f"the targets are {', '.join(names)}")
+    module, _, attribute = path.partition(":")
+    try:
+        target = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        fail(None, f"the target '{name}' ({path}) cannot be loaded: {error}", "reinstall the package that brings it")
+    if not isinstance(target, Target):
+        fail(None, f"the target '{name}' is registered as {path}, which is no Target")
+    _REGISTERED[name] = target
+    return target
+
+
+# ---------------------------------------------------------------- rendering
+def _demand_text(name: str | int, demand: Demand) -> str:
+    if isinstance(demand, Weight):
+        axis = demand.axis
+        where = "per tensor" if axis is None else f"axis {axis}" if isinstance(axis, int) else axis.text
+        return f"{name}: constant {demand.scheme}, {where}"
+    if isinstance(demand, Bias):
+        return f"{name}: constant {demand.scheme}, scale = {' × '.join(demand.of)}"
+    return f"{name}: {demand.scheme}"
+
+
+def _rule_lines(rule: Rule) -> Iterator[str]:
+    yield f"  {', '.join(rule.ops)}"
+    demands = "; ".join(_demand_text(k, d) for k, d in rule.operands.items())
+    if demands:
+        yield f"      {demands}"
+    if rule.result and rule.role != "move":
+        yield f"      result: {rule.result}, {'always' if rule.output == 'always' else 'where demanded'}"
+    if rule.fused:
+        yield f"      fused into it: {', '.join(f.op for f in rule.fused)}"
+    if rule.share:
+        yield "      operands that nothing else reads share the result's quantizer"
+    if rule.where:
+        yield f"      needs: {'; '.join(c.needs for c in rule.where)}"
+    if rule.note:
+        yield f"      {rule.note}"
+
+
+_ROLES: dict[str, str] = {
+    "compute": "Compute: quantized wherever they stand",
+    "follow": "Follow: quantized between quantized ops",
+    "move": "Move: operand and results share one quantizer",
+    "float": "Float: never quantized",
+}
+
+
+def render_target(target: Target) -> str:
+    """The data sheet as text, for ``qir targets NAME``."""
+    lines = [f"{target.name}: {target.title}".rstrip(": "), ""]
+    if target.schemes:
+        width = max(map(len, target.schemes))
+        lines += ["Number formats", *(f"  {name:{width}}  {scheme}" for name, scheme in target.schemes.items()), ""]
+    for role, title in _ROLES.items():
+        rules = [r for r in target.rules if r.role == role]
+        if rules:
+            lines += [title, *(line for rule in rules for line in _rule_lines(rule)), ""]
+    lines.append(f"Any other op stays float. Patterns start from a {target.level} module.")
+    if target.opset:
+        lines.append("Operator sets raised to at least: " + ", ".join(f"{k} {v}" for k, v in target.opset.items()))
+    if target.runtime is not None:
+        version = target.runtime.version()
+        state = f"{version} is installed" if version else f"not installed: {target.runtime.install}"
+        lines.append(f"Runtime: {target.runtime.name}, {state}")
+    lines += target.notes
+    if target.pipeline:
+        lines += ["", "Default pipeline", f"  {target.pipeline}"]
+    return "\n".join(lines)
