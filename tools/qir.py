@@ -1,0 +1,159 @@
+"""``qir``: quantize a model, run one, compare two, list targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from qir.tools._terminal import ArgumentParser, Streams, Usage, run_tool
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+__all__ = ["main"]
+
+DATA_HELP = (
+    "an .npz (one array per input, first axis = samples), a folder of .npz, .npy or images, or module:function"
+)
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    stdin: TextIO | None = None,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> int:
+    """Run the command line. Returns 0 (done), 1 (the input or the job failed, with a diagnostic) or 2 (wrong usage)."""
+    return run_tool(_run, argv, stdin, stdout, stderr)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="qir", description="Quantize neural networks for the chips that run them.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=ArgumentParser)
+
+    p = commands.add_parser("quantize", help="the whole job: a float model in, the chip's artifact out")
+    p.add_argument("model", metavar="MODEL", help="the float model: .onnx or .qir")
+    p.add_argument("--target", metavar="T", required=True, help="what it is to run on; qir targets lists them")
+    p.add_argument("--data", metavar="CALIB", help=f"calibration data: {DATA_HELP}")
+    p.add_argument("-o", "--output", metavar="DIR", help="folder for the results (default: MODEL-TARGET here)")
+    p.add_argument("--method", metavar="M", help="how ranges are found: minmax, percentile, mse, kl, …")
+    p.add_argument("--format", choices=["qdq", "qoperator"], help="form of an ONNX artifact (default: qdq)")
+    p.add_argument(
+        "--exclude",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="leave float: a node's name, an op type or a glob",
+    )
+    p.add_argument(
+        "--only",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="quantize nothing else: a name, an op type or a glob",
+    )
+    p.add_argument(
+        "--eval", metavar="MODULE:FUNCTION", help="scores the float and the quantized model; it gets a function that "
+        "maps a dictionary of inputs to one of outputs, and returns a number or a dictionary of them"
+    )  # fmt: skip
+    p.add_argument("--device", help="where calibration runs: cpu (default), cuda, cuda:1, …")
+    p.add_argument("--seed", type=int, help="seed of what is random (default: 0)")
+    p.add_argument("--report", action="store_true", help="print the whole table of errors, not only the worst ten")
+    p.add_argument("--pipeline", metavar="P", help="run this pipeline in place of the target's")
+    p.add_argument(
+        "--remarks", metavar="REGEX", help="print the remarks that match: why something was or was not done"
+    )
+
+    p = commands.add_parser("run", help="interpret a module at any stage, or an ONNX model")
+    p.add_argument("model", metavar="MODEL", help=".qir or .onnx")
+    p.add_argument("--input", metavar="NAME=FILE.npy", action="append", default=[], help="an input; once for each")
+    p.add_argument("-o", "--output", metavar="DIR", help="folder for the results, as NAME.npy")
+    p.add_argument("--device", default="cpu", help="cpu (default), cuda, …")
+
+    p = commands.add_parser("compare", help="two models side by side: outputs, and layer by layer")
+    p.add_argument("a", metavar="A", help="the reference: .onnx or .qir")
+    p.add_argument("b", metavar="B", help="what is measured against it")
+    p.add_argument("--data", metavar="D", required=True, help=DATA_HELP)
+    p.add_argument("--samples", type=int, default=32, metavar="N", help="how many samples (default: 32; 0: all)")
+    p.add_argument("--device", default="cpu", help="cpu (default), cuda, …")
+
+    p = commands.add_parser("targets", help="list the targets, or print one's data sheet")
+    p.add_argument("target", metavar="T", nargs="?", help="the target whose data sheet is printed")
+    return parser
+
+
+def _run(argv: Sequence[str], streams: Streams) -> int:
+    args = _parser().parse_args(argv)
+    if args.version:
+        from qir import __version__
+
+        streams.print(f"qir {__version__}")
+        return 0
+    if args.command is None:
+        raise Usage(_parser().format_help(), 2)
+    if args.command == "quantize":
+        from qir.tools._quantize import quantize_command
+
+        return quantize_command(args, streams)
+    if args.command == "compare":
+        from qir.tools._compare import compare_command
+
+        return compare_command(args, streams)
+    return {"run": _run_model, "targets": _targets}[args.command](args, streams)
+
+
+def _targets(args: Namespace, streams: Streams) -> int:
+    from qir.target import get_target, list_targets, render_target
+
+    if args.target:
+        streams.print(render_target(get_target(args.target)))
+    else:
+        names = list_targets()
+        width = max(map(len, names))
+        for name in names:
+            streams.print(f"{name:{width}}  {get_target(name).title}".rstrip())
+        streams.print(f"\nqir targets {names[0]} prints its data sheet.")
+    return 0
+
+
+def _run_model(args: Namespace, streams: Streams) -> int:
+    import numpy as np
+
+    from qir.api import load, run
+    from qir.ir import fail
+    from qir.tools._terminal import existing
+
+    inputs = {}
+    for text in args.input:
+        name, separator, file = text.rpartition("=")
+        if not separator or not name:
+            raise Usage(f"qir run: error: --input takes NAME=FILE.npy, not '{text}'\n", 2)
+        if name in inputs:
+            raise Usage(f"qir run: error: --input {name} is given twice\n", 2)
+        try:
+            inputs[name] = np.load(existing(file), allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            fail(file, f"{file} is no array: {error}", "write it with numpy.save")
+        if not isinstance(inputs[name], np.ndarray):
+            fail(file, f"{file} holds several arrays", "give an .npy with one")
+    results = run(load(existing(args.model)), inputs, device=args.device)
+    for name, array in results.items():
+        shape = "x".join(map(str, array.shape)) or "scalar"
+        figures = ""
+        if array.size and array.dtype.kind in "fiub":
+            wide = array.astype(np.float64)
+            figures = f"  min {wide.min():.6g}  max {wide.max():.6g}  mean {wide.mean():.6g}"
+        streams.print(f"{name}  {array.dtype} {shape}{figures}")
+    if args.output:
+        folder = Path(args.output)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in results.items():
+            path = folder / f"{name.replace('/', '_')}.npy"
+            part = path.with_name(path.name + ".part")
+            with part.open("wb") as stream:
+                np.save(stream, array, allow_pickle=False)
+            part.replace(path)
+            streams.print(f"{path}  the output '{name}'; numpy.load reads it")
+    return 0
