@@ -1,0 +1,91 @@
+"""Names of values in an exported graph: those they have, made unique where a rewrite gave one twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qir.ir.core import Block, Value
+from qir.ir.types import NoneType
+
+__all__ = ["Names"]
+
+
+class Names:
+    """The names of the values of one graph.
+
+    Outputs come first: an output keeps its name whatever value it is now. Where the value has another name that must
+    stay (an input, or another output), `copies` lists the Identity nodes (source, output) that are needed.
+    """
+
+    def __init__(
+        self, outer: Names | None, block: Block, output_names: Sequence[str | None], input_names: Sequence[str | None] = ()
+    ) -> None:
+        self.outer = outer
+        self.names: dict[Value, str] = {}
+        self.taken: set[str] = set() if outer is None else _captured(outer, block)
+        self.copies: list[tuple[str, str]] = []
+        self.outputs: list[str] = []
+        for i, arg in enumerate(block.args):
+            stated = input_names[i] if i < len(input_names) else None
+            self._name(arg, arg.name or stated or f"input_{i}")
+        terminator = block.last
+        operands = terminator.operands if terminator is not None else ()
+        pending = []
+        for i, value in enumerate(operands):
+            wanted = (output_names[i] if i < len(output_names) else None) or value.name or f"output_{i}"
+            if value.block is block and value not in self.names and wanted not in self.taken:
+                self._name(value, wanted)
+            elif self.of(value) != wanted:
+                pending.append((i, value))
+                self.taken.add(wanted)
+            self.outputs.append(wanted)
+        self.copies = [(self.of(value), self.outputs[i]) for i, value in pending]
+        self.output_names = set(self.outputs)
+
+    def of(self, value: Value) -> str:
+        """The name of a value; empty for an absent one."""
+        name = self.names.get(value)
+        if name is not None:
+            return name
+        if isinstance(value.type, NoneType):
+            return ""
+        outer = self.outer
+        while outer is not None:
+            if value in outer.names:
+                return outer.names[value]
+            outer = outer.outer
+        return self._name(value, value.name or _made_up(value))
+
+    def _name(self, value: Value, wanted: str) -> str:
+        name, count = wanted, 0
+        while name in self.taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        self.taken.add(name)
+        self.names[value] = name
+        return name
+
+
+def _made_up(value: Value) -> str:
+    """A name for a value without one, from the node that makes it."""
+    op = value.defining_op
+    if op is None:
+        return "value"
+    names = op.location.names()
+    return f"{names[0]}_output" if names else op.name.rpartition(".")[2].lower()
+
+
+def _captured(outer: Names, block: Block) -> set[str]:
+    """The names that a graph takes from those around it: no value inside may have one of them."""
+    inside: set[Value] = set(block.args)
+    found = set()
+    for top in block:
+        for op in top.walk():
+            inside.update(op.results)
+            for region in op.regions:
+                for inner in region.blocks:
+                    inside.update(inner.args)
+    for top in block:
+        for op in top.walk():
+            found.update(outer.of(v) for v in op.operands if v not in inside and not isinstance(v.type, NoneType))
+    return found
