@@ -174,7 +174,7 @@ def _quotient(x: Array, s: Array, scheme: Scheme) -> Array:
 
 def _map(v: Array, z: Array, scheme: Scheme) -> Array:
     flat = [quantize_value(float(a), scheme, float(b)) for a, b in zip(v.ravel(), z.ravel(), strict=True)]
-    return np.asarray(flat, np.float64).reshape(v.shape)
+    return np.reshape(np.array(flat, np.float64), v.shape)
 
 
 def encode(x: Array, scheme: Scheme, scale: Any, zero: Any = None) -> Array:

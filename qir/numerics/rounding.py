@@ -70,8 +70,8 @@ def round_to_codebook(
     """The int64 index of the entry of `book` that each value rounds to; the ends take what is outside.
 
     `v`, `book`: float64 (of float32 numbers, so that the midpoints are exact), `book` sorted. Of two neighbours
-    the nearer is taken, a tie by `mode`: half_even to the even index, half_away to the entry farther from zero, and so on.
-    NaN goes to the entry nearest zero.
+    the nearer is taken, a tie by `mode`: half_even to the even index, half_away to the entry farther from zero, and so
+    on. NaN goes to the entry nearest zero.
     """
     below = (torch.bucketize(v, book, right=True) - 1).clamp_(0, len(book) - 2)
     low, high = book[below], book[below + 1]
