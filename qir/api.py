@@ -45,11 +45,9 @@ def parse(text: str, ctx: Context | None = None, filename: str = "-") -> ModuleO
 
 def load(path: str | Path, ctx: Context | None = None) -> ModuleOp:
     """A module from a file: ``.onnx`` is imported, anything else is parsed as text."""
-    if Path(path).suffix == ".onnx":
-        return import_onnx(path, ctx)
-    from qir.text import parse_file
+    from qir.job import load_model
 
-    return parse_file(str(path), _context(ctx))
+    return load_model(path, _context(ctx))
 
 
 def print(module: Operation, *, generic: bool = False, debuginfo: bool = False, elide: int | None = None) -> str:

@@ -17,7 +17,7 @@ def compare_command(args: Namespace, streams: Streams) -> int:
     """Run it: a table for the outputs, a table for what both models have under one name, in the order of the first."""
     from qir.analysis import compare_modules, comparison_table, main_function
     from qir.api import load
-    from qir.calibration import Feed, input_specs, open_data
+    from qir.calibration.data import Feed, input_specs, open_data
     from qir.ir import Context
     from qir.passes.progress import Progress, track
 

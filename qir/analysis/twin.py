@@ -13,7 +13,6 @@ from typing import Any, Literal
 import attrs
 
 from qir.analysis.measures import ErrorMeasure
-from qir.dialects.builtin import ModuleOp
 from qir.dialects.func import FuncOp
 from qir.dialects.qsim import FakeOp, QuantizerOp
 from qir.ir import Block, BlockArgument, Operation, SymbolTable, TensorType, Value, fail
@@ -34,7 +33,7 @@ class TensorError:
 
 
 def quantization_errors(
-    module: ModuleOp, batches: Iterable[Mapping[str, Any]], device: str = "cpu"
+    module: Operation, batches: Iterable[Mapping[str, Any]], device: str = "cpu"
 ) -> list[TensorError]:
     """The error of every quantized tensor and of every output, over the batches (dictionaries of inputs by name).
 

@@ -1,0 +1,292 @@
+"""The job behind ``qir quantize``: the target's pipeline, run once, with its files written whole or not at all."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from qir.analysis import TensorError, main_function, quantization_errors, write_report
+from qir.ir import Context, Operation, fail
+from qir.passes import Instrumentation, Nested, Pass, PassManager, option_specs, parse_pipeline
+from qir.passes.base import format_value, parse_value
+from qir.passes.progress import track
+from qir.target import Artifact, Target, get_target
+
+if TYPE_CHECKING:
+    from qir.dialects.builtin import ModuleOp
+
+__all__ = ["QuantizeResult", "export_module", "make_pipeline", "quantize"]
+
+REPORT_SAMPLES = 8
+
+
+@attrs.frozen
+class QuantizeResult:
+    """What a job gives: the lowered module, the pipeline that repeats it, the errors of its tensors, the files written.
+
+    `scores` holds what ``evaluate`` returned for the float and for the quantized model.
+    """
+
+    module: ModuleOp
+    pipeline: str
+    errors: tuple[TensorError, ...]
+    files: tuple[Artifact, ...]
+    scores: Mapping[str, Any]
+
+
+def quantize(
+    model: str | Path | ModuleOp,
+    target: str,
+    data: str | None,
+    out: Path | None,
+    *,
+    options: Mapping[str, Any],
+    pipeline: str | None,
+    evaluate: str | Callable[..., Any] | None,
+    ctx: Context,
+    watchers: Sequence[Instrumentation] = (),
+) -> QuantizeResult:
+    """Run the whole job; see `qir.api.quantize`. `watchers` are called around every pass."""
+    goal = get_target(target)
+    manager = make_pipeline(goal, pipeline, {**options, "data": data})
+    score = _scorer(evaluate)
+    name = Path(model).stem if isinstance(model, (str, Path)) else "model"
+    module = load_model(model, ctx)
+    report = _Report(data or _data_of(manager), options.get("device") or "cpu")
+    manager.instrumentations += [report, *watchers]
+    manager.run(module, ctx)
+    errors = tuple(report.errors)
+    scores: dict[str, Any] = {}
+    with _staged(out) as folder:
+        files = _write(module, goal, ctx, folder, name, str(manager), errors)
+        if score is not None:
+            if isinstance(model, (str, Path)):
+                scores["float"] = score(_runner(Path(model), goal, ctx))
+            scores["quantized"] = score(_runner(files[0].path, goal, ctx))
+        if out is not None:
+            files = [_moved(file, folder, out) for file in files]
+    return QuantizeResult(module, str(manager), errors, tuple(files) if out is not None else (), scores)
+
+
+def load_model(model: str | Path | ModuleOp, ctx: Context) -> ModuleOp:
+    """The module of a file (``.onnx`` is imported, anything else parsed), or a copy of the one given."""
+    if not isinstance(model, (str, Path)):
+        return model.clone()
+    if Path(model).suffix == ".onnx":
+        from qir.frontends.onnx import import_onnx
+
+        return import_onnx(model, ctx)
+    from qir.text import parse_file
+
+    return parse_file(str(model), ctx)
+
+
+# ---------------------------------------------------------------- the pipeline
+def make_pipeline(target: Target, pipeline: str | None, options: Mapping[str, Any]) -> PassManager:
+    """The target's pipeline (or the one given) with each option set on the passes that have it; None is not given.
+
+    Raises QirError for an option that no pass of the pipeline takes, and where data is needed and not given.
+    """
+    text = target.pipeline if pipeline is None else pipeline
+    if not text:
+        fail(None, f"the target '{target.name}' has no pipeline", "give one with --pipeline")
+    data = options.get("data")
+    needs_data = "{data}" in text
+    text = text.replace("{data}", format_value(data or "data"))
+    manager = parse_pipeline(text, name="<pipeline>" if pipeline is not None else f"<pipeline of {target.name}>")
+    takes = {spec for item in manager.passes for spec in _option_names(item)}
+    if data is None and pipeline is None and (needs_data or "data" in takes):
+        fail(
+            None,
+            f"quantizing for {target.name} needs calibration data",
+            "give --data: an .npz (one array per input, first axis = samples), a folder of .npz, .npy or images, "
+            "or module:function; some hundred typical inputs are usual",
+        )
+    given = {key: value for key, value in options.items() if value is not None and value != ()}
+    for key in given:
+        if key not in takes and key != "device":
+            fail(None, f"no pass of the pipeline takes --{key}", f"the pipeline is {manager}")
+    if pipeline is not None:  # what the text says stands, the command line only adds
+        given.pop("data", None)
+    manager.root = _with_options(manager.root, given)
+    return manager
+
+
+def _option_names(item: Pass) -> list[str]:
+    return [spec.field for spec in option_specs(type(item))]
+
+
+def _with_options(nested: Nested, given: Mapping[str, Any]) -> Nested:
+    items: list[Pass | Nested] = []
+    for item in nested.items:
+        if isinstance(item, Nested):
+            items.append(_with_options(item, given))
+            continue
+        changes: dict[str, Any] = {}
+        for spec in option_specs(type(item)):
+            if spec.field not in given:
+                continue
+            value = given[spec.field]
+            if isinstance(value, tuple) and typing.get_origin(spec.type) is tuple:
+                changes[spec.field] = value
+                continue
+            try:
+                text = value if isinstance(value, str) else format_value(value)
+                changes[spec.field] = parse_value(text, spec.type, spec.choices)
+            except ValueError as error:
+                fail(None, f"--{spec.name} {value}: {error}", spec.help or None)
+        items.append(attrs.evolve(item, **changes) if changes else item)
+    return Nested(nested.anchor, items)
+
+
+def _data_of(manager: PassManager) -> str | None:
+    """The data that a pipeline names itself."""
+    found = (getattr(item, "data", None) for item in manager.passes)
+    return next((text for text in found if isinstance(text, str) and text), None)
+
+
+# ---------------------------------------------------------------- the report
+class _Report(Instrumentation):
+    """Measures the errors of all tensors while the module is simulated, just before it is made of integers.
+
+    A pipeline without ``materialise`` is measured at its end. Eight samples are enough to rank tensors, and keep the
+    report cheap beside the calibration.
+    """
+
+    def __init__(self, data: str | None, device: str) -> None:
+        self.data = data
+        self.device = device
+        self.errors: list[TensorError] = []
+        self.done = False
+
+    def before_pass(self, item: Pass, op: Operation, ctx: Context) -> None:
+        if item.name == "materialise":
+            self.measure(op, ctx)
+
+    def after_pipeline(self, op: Operation, ctx: Context) -> None:
+        self.measure(op, ctx)
+
+    def measure(self, module: Operation, ctx: Context) -> None:
+        if self.done or self.data is None or not any(op.name == "qsim.fake" for op in module.walk()):
+            return
+        from qir.calibration.data import Feed, input_specs, open_data
+
+        self.done = True
+        specs = input_specs(main_function(module))
+        feed = Feed(open_data(self.data, specs), specs, batch=REPORT_SAMPLES, samples=REPORT_SAMPLES)
+        batches = (batch.inputs for batch in track(ctx, feed, "measuring errors", None))
+        self.errors = quantization_errors(module, batches, self.device)
+
+
+# ---------------------------------------------------------------- the files
+@contextmanager
+def _staged(out: Path | None) -> Iterator[Path]:
+    """A folder to write into, on the disk of `out`; it is removed at the end, so a failed job leaves nothing."""
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            fail(str(out), f"{out} is a file", "-o takes the name of a folder")
+        out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".qir-", dir=out))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _moved(file: Artifact, folder: Path, out: Path) -> Artifact:
+    """A staged file, put in its place."""
+    final = out / file.path.relative_to(folder)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(file.path, final)
+    return attrs.evolve(file, path=final, command=file.command.replace(str(file.path), str(final)))
+
+
+def _write(
+    module: ModuleOp,
+    target: Target,
+    ctx: Context,
+    folder: Path,
+    name: str,
+    pipeline: str,
+    errors: Sequence[TensorError],
+) -> list[Artifact]:
+    """Everything that a job leaves: the artifact first, the final module, the pipeline, the report."""
+    from qir.text import write_module
+
+    if target.export is None:
+        fail(None, f"the target '{target.name}' writes no artifact")
+    files = list(target.export(module, ctx, folder, name))
+    text = folder / f"{name}.qir"
+    write_module(module, text)
+    run = " ".join(f"--input {arg.name}=FILE.npy" for arg in main_function(module).body.args)
+    files.append(Artifact(text, "the lowered module, as text", f"qir run {text} {run}"))
+    weights = text.with_suffix(".safetensors")
+    if weights.exists():
+        files.append(Artifact(weights, "its weights", f"(read with {text.name})"))
+    record = folder / f"{name}.pipeline"
+    record.write_text(pipeline + "\n", encoding="utf-8")
+    files.append(Artifact(record, "the passes of this job", f"qir-opt MODEL -p \"$(cat {record})\" -o OUT.qir"))
+    if errors:
+        report = folder / f"{name}.report.json"
+        write_report(report, errors, target=target.name, pipeline=pipeline)
+        what = "the error of every quantized tensor, worst first"
+        files.append(Artifact(report, what, f"python -m json.tool {report}"))
+    return files
+
+
+def export_module(module: ModuleOp, path: Path, target: str | Target, ctx: Context) -> Sequence[Artifact]:
+    """Write a module to a file as plain ONNX (``onnx``), or into the folder of `path` as a target's artifact."""
+    if target == "onnx":
+        from qir.frontends.onnx import export_onnx
+
+        export_onnx(module, path)
+        return [Artifact(path, "the ONNX model", f"qir run {path}")]
+    goal = get_target(target) if isinstance(target, str) else target
+    if goal.export is None:
+        fail(None, f"the target '{goal.name}' writes no artifact")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return goal.export(module, ctx, path.parent, path.stem)
+
+
+# ---------------------------------------------------------------- scores
+def _scorer(evaluate: str | Callable[..., Any] | None) -> Callable[[Callable[..., Any]], Any] | None:
+    """The user's function. Raises QirError where ``module:function`` is not found."""
+    if evaluate is None or callable(evaluate):
+        return evaluate
+    module, colon, function = evaluate.partition(":")
+    if not colon or not function.isidentifier():
+        fail(None, f"'{evaluate}' is no function", "give --eval module:function")
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), function, None)
+    except ImportError as error:
+        fail(None, f"the module '{module}' cannot be imported: {error}", f"it is looked for in {here} too")
+    finally:
+        sys.path.remove(here)
+    if not callable(found):
+        fail(None, f"the module '{module}' has no function '{function}'")
+    scorer: Callable[[Callable[..., Any]], Any] = found
+    return scorer
+
+
+def _runner(path: Path, target: Target, ctx: Context) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """A model as a function of inputs by name: by the target's runtime where it is installed, else interpreted."""
+    runtime = target.runtime
+    if runtime is not None and runtime.version() and path.suffix == ".onnx":
+        run = runtime.run
+        return lambda inputs: run(path, inputs)
+    from qir.interpreter import Plan, as_array
+
+    plan = Plan(load_model(path, ctx))
+    return lambda inputs: {name: as_array(value) for name, value in plan.run(inputs).items()}
