@@ -17,14 +17,33 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from qir.lowering.onnxruntime._exact import integer_conv, integer_matmul
+from qir.interpreter.integer import integer_conv, integer_matmul, integer_product
 
 __all__ = [
-    "conv_integer", "dequantize_linear", "dynamic_quantize_linear", "logistic", "matmul_integer",
-    "matmul_integer_to_float", "q_gemm", "qlinear_add", "qlinear_average_pool", "qlinear_concat", "qlinear_conv",
-    "qlinear_global_average_pool", "qlinear_leaky_relu", "qlinear_matmul", "qlinear_mul", "qlinear_sigmoid",
-    "qlinear_softmax", "qlinear_where", "quantize_linear",
-]  # fmt: skip
+    "channels",
+    "conv_integer",
+    "dequantize_linear",
+    "dynamic_quantize_linear",
+    "gemm_multiplier",
+    "logistic",
+    "matmul_integer",
+    "matmul_integer_to_float",
+    "multiplier",
+    "q_gemm",
+    "qlinear_add",
+    "qlinear_average_pool",
+    "qlinear_concat",
+    "qlinear_conv",
+    "qlinear_global_average_pool",
+    "qlinear_leaky_relu",
+    "qlinear_matmul",
+    "qlinear_mul",
+    "qlinear_sigmoid",
+    "qlinear_softmax",
+    "qlinear_where",
+    "quantize_linear",
+    "requantize",
+]
 
 _RANGES: dict[torch.dtype, tuple[int, int]] = {
     torch.uint8: (0, 255),
@@ -37,19 +56,34 @@ _FLOAT32_MAX = torch.finfo(torch.float32).max
 
 
 # ---------------------------------------------------------------------- codes and reals
-def quantize_linear(x: Tensor, scale: Tensor, zero: Tensor | None, dtype: torch.dtype, axis: int = 1, block: int = 0) -> Tensor:
+def quantize_linear(
+    x: Tensor,
+    scale: Tensor,
+    zero: Tensor | None,
+    dtype: torch.dtype,
+    axis: int = 1,
+    block: int = 0,
+    bounds: tuple[int, int] | None = None,
+) -> Tensor:
     """``clip(rhe(fl(x / s)) + z)``: a division, the zero point added after the rounding. NaN gives the lowest code.
 
-    `scale` is a scalar, one value per index of `axis`, or with `block` one per block of that many along `axis`.
+    `scale` is a scalar, one value per index of `axis`, or with `block` one per block of that many along `axis`. `bounds`
+    are the range of codes where it is narrower than `dtype` (4-bit codes lie in 8 bits). Float8 codes have no zero point:
+    ``x / s`` rounded to the format, saturated to its largest number.
     """
     scale, zero = _spread(scale, x, axis, block), _spread(zero, x, axis, block)
     ratio = x.to(torch.float32) / scale.to(torch.float32)
-    return _store(torch.round(ratio), zero, dtype)
+    if dtype.is_floating_point:
+        largest = torch.finfo(dtype).max
+        return ratio.clamp(-largest, largest).to(dtype)
+    return _store(ratio, zero, dtype, bounds)
 
 
 def dequantize_linear(q: Tensor, scale: Tensor, zero: Tensor | None, axis: int = 1, block: int = 0) -> Tensor:
     """``fl(float(q - z) * s)``; the result has the type of the scale."""
     scale, zero = _spread(scale, q, axis, block), _spread(zero, q, axis, block)
+    if q.is_floating_point():
+        return (q.to(torch.float32) * scale.to(torch.float32)).to(scale.dtype)
     return (_centred(q, zero).to(torch.float32) * scale.to(torch.float32)).to(scale.dtype)
 
 
@@ -66,13 +100,22 @@ def dynamic_quantize_linear(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return quantize_linear(x, scale, point, torch.uint8), scale, point
 
 
-def _store(rounded: Tensor, zero: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """``clip(rounded + z)`` as codes: saturated before the zero point is added, so that no float32 sum is inexact."""
-    low, high = _RANGES[dtype]
-    point = 0 if zero is None else zero.to(torch.int64)
-    floor, ceiling = torch.as_tensor(low - point), torch.as_tensor(high - point)
-    value = torch.maximum(torch.minimum(rounded.nan_to_num(nan=-math.inf).to(torch.float64), ceiling), floor)
-    return (value.to(torch.int64) + point).to(dtype)
+def _store(value: Tensor, zero: Tensor | None, dtype: torch.dtype, bounds: tuple[int, int] | None = None) -> Tensor:
+    """``clip(rhe(value) + z)`` as codes; `value` is float32 and overwritten.
+
+    Saturated before the zero point is added, as the kernels do: all that is left are small whole numbers, so that no sum
+    is rounded. NaN becomes the lowest code.
+    """
+    low, high = bounds or _RANGES[dtype]
+    value.round_()
+    if zero is None or zero.numel() == 1:
+        point = 0 if zero is None else int(zero)
+        floor, ceiling = (torch.tensor(float(limit - point), device=value.device) for limit in (low, high))
+        torch.fmax(value, floor, out=value)
+        torch.fmin(value, ceiling, out=value)
+        return (value.add_(point) if point else value).to(dtype)
+    points = zero.to(torch.float32)
+    return torch.fmin(torch.fmax(value, low - points), high - points).add_(points).to(dtype)
 
 
 def _centred(q: Tensor, zero: Tensor | None) -> Tensor:
@@ -80,7 +123,7 @@ def _centred(q: Tensor, zero: Tensor | None) -> Tensor:
     return q.to(torch.int32) if zero is None else q.to(torch.int32) - zero.to(torch.int32)
 
 
-def _spread(value: Tensor | None, like: Tensor, axis: int, block: int) -> Tensor:  # type: ignore[return]
+def _spread(value: Tensor | None, like: Tensor, axis: int, block: int) -> Tensor:
     """A parameter shaped so that it broadcasts against `like`. None stays None."""
     if value is None:
         return None  # type: ignore[return-value]
@@ -94,7 +137,7 @@ def _spread(value: Tensor | None, like: Tensor, axis: int, block: int) -> Tensor
 
 
 # ---------------------------------------------------------------------- convolutions and products
-def _multiplier(*factors: Tensor, over: Tensor | None) -> Tensor:
+def multiplier(*factors: Tensor, over: Tensor | None = None) -> Tensor:
     """The product of float32 scales from the left, then the division by the output's, each step rounded."""
     product = factors[0]
     for factor in factors[1:]:
@@ -102,18 +145,26 @@ def _multiplier(*factors: Tensor, over: Tensor | None) -> Tensor:
     return product if over is None else product / over
 
 
-def _requantize(accumulator: Tensor, multiplier: Tensor, zero: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """``clip(rhe(fl(fl(acc) * m)) + z)`` of an exact integer accumulator."""
-    return _store(torch.round(accumulator.to(torch.float32) * multiplier), zero, dtype)
+def requantize(accumulator: Tensor, factor: Tensor, zero: Tensor) -> Tensor:
+    """``clip(rhe(fl(fl(acc) * m)) + z)`` of an exact integer accumulator, in the type of the zero point."""
+    return _store(accumulator.to(torch.float32) * factor, zero, zero.dtype)
+
+
+def channels(values: Tensor, rank: int) -> Tensor:
+    """One value per channel, shaped to broadcast against ``[N, C, ...]``; a single value stays one."""
+    return values.reshape(()) if values.numel() == 1 else values.reshape(-1, *(1,) * (rank - 2))
 
 
 def conv_integer(
-    x: Tensor, w: Tensor, x_zero: Tensor | None, w_zero: Tensor | None, *, strides: Sequence[int], pads: Sequence[int],
-    dilations: Sequence[int], group: int,
+    x: Tensor, w: Tensor, x_zero: Tensor | None, w_zero: Tensor | None, bias: Tensor | None = None, *,
+    strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int], group: int,
 ) -> Tensor:  # fmt: skip
-    """``sum (x - zx)(w - zw)`` in int32; padding is the zero point. `pads` are ONNX's, begins then ends."""
-    centred = _centred(w, _spread(w_zero, w, 0, 0))
-    return integer_conv(_centred(x, x_zero), centred, strides, pads, dilations, group)
+    """``sum (x - zx)(w - zw) + bias``, exactly; padding is the zero point. `pads` are ONNX's, begins then ends."""
+    plan = integer_conv(
+        w, x_zero=0 if x_zero is None else int(x_zero), x_range=_RANGES[x.dtype], weight_zero=0 if w_zero is None else w_zero,
+        bias=bias, strides=strides, pads=pads, dilations=dilations, groups=group,
+    )  # fmt: skip
+    return plan(x)
 
 
 def qlinear_conv(
@@ -122,25 +173,33 @@ def qlinear_conv(
     group: int,
 ) -> Tensor:  # fmt: skip
     """``acc = sum (x - zx)(w - zw) + bias``, ``clip(rhe(fl(float(acc) * m)) + zy)``, ``m = fl(fl(sx * sw[c]) / sy)``."""
-    acc = conv_integer(x, w, x_zero, w_zero, strides=strides, pads=pads, dilations=dilations, group=group)
-    if bias is not None:
-        acc = acc + _spread(bias, acc, 1, 0)
-    multiplier = _multiplier(x_scale.reshape(()), w_scale, over=y_scale.reshape(()))
-    return _requantize(acc, _spread(multiplier, acc, 1, 0), y_zero, y_zero.dtype)
+    acc = conv_integer(x, w, x_zero, w_zero, bias, strides=strides, pads=pads, dilations=dilations, group=group)
+    factor = multiplier(x_scale.reshape(()), w_scale, over=y_scale.reshape(()))
+    return requantize(acc, channels(factor, acc.dim()), y_zero)
 
 
 def matmul_integer(a: Tensor, b: Tensor, a_zero: Tensor | None = None, b_zero: Tensor | None = None) -> Tensor:
-    """``sum (a - za)(b - zb)``; a zero point of `a` may be per row, one of `b` per column."""
-    a_zero = a_zero if a_zero is None or a_zero.dim() != 1 or a_zero.numel() == 1 else a_zero.unsqueeze(-1)
-    return integer_matmul(_centred(a, a_zero), _centred(b, b_zero))
+    """``sum (a - za)(b - zb)``, exactly; a zero point of `a` may be per row, one of `b` per column."""
+    rows = 0 if a_zero is None else a_zero.unsqueeze(-1) if a_zero.dim() == 1 and a_zero.numel() > 1 else a_zero
+    if b.dim() == 2 and (isinstance(rows, int) or rows.numel() == 1):
+        zero = 0 if b_zero is None else b_zero if b_zero.numel() > 1 else int(b_zero)
+        return integer_matmul(b, x_zero=int(rows), x_range=_RANGES[a.dtype], weight_zero=zero)(a)
+    return integer_product(a, b, rows, 0 if b_zero is None else b_zero)
 
 
 def qlinear_matmul(
-    a: Tensor, a_scale: Tensor, a_zero: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor, y_scale: Tensor, y_zero: Tensor
+    a: Tensor,
+    a_scale: Tensor,
+    a_zero: Tensor,
+    b: Tensor,
+    b_scale: Tensor,
+    b_zero: Tensor,
+    y_scale: Tensor,
+    y_zero: Tensor,
 ) -> Tensor:
     """As `qlinear_conv` without a bias; the scale and zero point of `b` may be per column."""
     acc = matmul_integer(a, b, a_zero, b_zero)
-    return _requantize(acc, _multiplier(a_scale.reshape(()), b_scale, over=y_scale.reshape(())), y_zero, y_zero.dtype)
+    return requantize(acc, multiplier(a_scale.reshape(()), b_scale, over=y_scale.reshape(())), y_zero)
 
 
 def q_gemm(
@@ -152,15 +211,17 @@ def q_gemm(
 
     With an output scale ``clip(rhe(fl(float(acc) * m)) + zy)``, without one the float ``fl(float(acc) * m)``.
     """
-    left = _centred(a, a_zero)
-    right = _centred(b.transpose(0, 1) if trans_b else b, b_zero)
-    acc = integer_matmul(left.transpose(0, 1) if trans_a else left, right)
-    acc = acc if c is None else acc + c
-    over = None if y_scale is None else y_scale.reshape(())
-    multiplier = _multiplier(torch.tensor(alpha, dtype=torch.float32), a_scale.reshape(()), b_scale, over=over)
-    if y_zero is None:
-        return acc.to(torch.float32) * multiplier
-    return _requantize(acc, multiplier, y_zero, y_zero.dtype)
+    acc = matmul_integer(a.transpose(0, 1) if trans_a else a, b.transpose(0, 1) if trans_b else b, a_zero, b_zero)
+    if c is not None:
+        acc = acc.to(torch.int64) + c
+    factor = gemm_multiplier(alpha, a_scale, b_scale, y_scale)
+    return acc.to(torch.float32) * factor if y_zero is None else requantize(acc, factor, y_zero)
+
+
+def gemm_multiplier(alpha: float, a_scale: Tensor, b_scale: Tensor, y_scale: Tensor | None) -> Tensor:
+    """``fl(fl(alpha * sa) * sb[n])``, divided by sy where there is one."""
+    first = torch.tensor(alpha, dtype=torch.float32, device=a_scale.device)
+    return multiplier(first, a_scale.reshape(()), b_scale, over=None if y_scale is None else y_scale.reshape(()))
 
 
 def matmul_integer_to_float(
@@ -168,7 +229,7 @@ def matmul_integer_to_float(
     bias: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """``fl(fl(float(acc) * fl(sa * sb[n])) + bias)``, float32."""
-    product = matmul_integer(a, b, a_zero, b_zero).to(torch.float32) * _multiplier(a_scale, b_scale, over=None)
+    product = matmul_integer(a, b, a_zero, b_zero).to(torch.float32) * multiplier(a_scale, b_scale)
     return product if bias is None else product + bias
 
 
@@ -179,7 +240,14 @@ def _fma(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 
 
 def qlinear_add(
-    a: Tensor, a_scale: Tensor, a_zero: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor, y_scale: Tensor, y_zero: Tensor
+    a: Tensor,
+    a_scale: Tensor,
+    a_zero: Tensor,
+    b: Tensor,
+    b_scale: Tensor,
+    b_zero: Tensor,
+    y_scale: Tensor,
+    y_zero: Tensor,
 ) -> Tensor:
     """Raw codes, two fused multiply-adds, the zero points folded into one constant inside the rounding:
 
@@ -188,16 +256,23 @@ def qlinear_add(
     ra, rb = a_scale / y_scale, b_scale / y_scale
     fix = y_zero.to(torch.float32) - (ra * a_zero.to(torch.float32) + rb * b_zero.to(torch.float32))
     value = _fma(a.to(torch.float32), ra, _fma(b.to(torch.float32), rb, fix))
-    return _store(torch.round(value), None, y_zero.dtype)
+    return _store(value, None, y_zero.dtype)
 
 
 def qlinear_mul(
-    a: Tensor, a_scale: Tensor, a_zero: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor, y_scale: Tensor, y_zero: Tensor
+    a: Tensor,
+    a_scale: Tensor,
+    a_zero: Tensor,
+    b: Tensor,
+    b_scale: Tensor,
+    b_zero: Tensor,
+    y_scale: Tensor,
+    y_zero: Tensor,
 ) -> Tensor:
     """``clip(rhe(fl(fl((a - za)(b - zb) * fl(fl(sa * sb) / sy)) + zy)))``: the zero point inside the rounding."""
     product = (_centred(a, a_zero) * _centred(b, b_zero)).to(torch.float32)
-    value = product * _multiplier(a_scale, b_scale, over=y_scale) + y_zero.to(torch.float32)
-    return _store(torch.round(value), None, y_zero.dtype)
+    value = product * multiplier(a_scale, b_scale, over=y_scale) + y_zero.to(torch.float32)
+    return _store(value, None, y_zero.dtype)
 
 
 def _by_table(
@@ -271,7 +346,14 @@ def qlinear_where(
 
 
 def qlinear_softmax(
-    x: Tensor, x_scale: Tensor, x_zero: Tensor | None, y_scale: Tensor, y_zero: Tensor, *, axis: int = -1, opset: int = 13
+    x: Tensor,
+    x_scale: Tensor,
+    x_zero: Tensor | None,
+    y_scale: Tensor,
+    y_zero: Tensor,
+    *,
+    axis: int = -1,
+    opset: int = 13,
 ) -> Tensor:
     """A float32 table of exponentials, shifted so that the row's largest code is its last entry.
 
@@ -310,10 +392,12 @@ def qlinear_average_pool(
     inside = torch.ones_like(reals[:1, :1])
     total, count = (_window_sums(t, kernel, strides, pads, output) for t in (reals, inside))
     mean = total / (float(math.prod(kernel)) if count_include_pad else count)
-    return _store(torch.round(mean / y_scale.reshape(()) + y_zero.to(torch.float32)), None, y_zero.dtype)
+    return _store(mean / y_scale.reshape(()) + y_zero.to(torch.float32), None, y_zero.dtype)
 
 
-def _window_sums(x: Tensor, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], output: Sequence[int]) -> Tensor:
+def _window_sums(
+    x: Tensor, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], output: Sequence[int]
+) -> Tensor:
     """Sums over windows in float32, added in the order of the window's elements; padding adds zeros, which is exact."""
     rank = len(kernel)
     spread: list[int] = []
@@ -337,4 +421,4 @@ def qlinear_global_average_pool(
     dims = tuple(range(1, x.dim() - 1)) if channels_last else tuple(range(2, x.dim()))
     count = math.prod(x.shape[d] for d in dims)
     acc = _centred(x, x_zero).to(torch.float64).sum(dims, keepdim=True)
-    return _requantize(acc, x_scale / (y_scale * float(count)), y_zero, y_zero.dtype)
+    return requantize(acc, x_scale / (y_scale * float(count)), y_zero)

@@ -22,7 +22,9 @@ F32 = np.float32
 RANGE = {np.dtype(np.uint8): (0, 255), np.dtype(np.int8): (-128, 127)}
 
 
-def run_node(op_type: str, inputs: list[np.ndarray | None], domain: str = "", outputs: int = 1, **attributes: Any) -> Any:
+def run_node(
+    op_type: str, inputs: list[np.ndarray | None], domain: str = "", outputs: int = 1, **attributes: Any
+) -> Any:
     """What onnxruntime computes for one node; parameters are initializers, as in an artifact, the first input is not."""
     names = ["" if value is None else f"i{i}" for i, value in enumerate(inputs)]
     fed = [i for i, value in enumerate(inputs) if value is not None and value.ndim > 1] or [0]
@@ -48,7 +50,9 @@ def run_node(op_type: str, inputs: list[np.ndarray | None], domain: str = "", ou
 
 
 def tensors(*values: np.ndarray | None) -> list[torch.Tensor | None]:
-    return [None if v is None else torch.from_numpy(np.ascontiguousarray(v)) if v.ndim else torch.tensor(v) for v in values]
+    return [
+        None if v is None else torch.from_numpy(np.ascontiguousarray(v)) if v.ndim else torch.tensor(v) for v in values
+    ]
 
 
 def same(expected: np.ndarray, got: torch.Tensor) -> None:
@@ -274,7 +278,34 @@ def test_quantize_and_dequantize(dtype: Any, shape: Any) -> None:
     same(run_node("DequantizeLinear", [q.numpy(), scale, zero], **attributes), back)
 
 
-@pytest.mark.parametrize("low, high", [(-3.0, 5.0), (1.0, 5.0), (-7.0, -1.0), (0.0, 0.0), (-1e-3, 0.0), (-100.0, 255.0)])
+@pytest.mark.parametrize("name", ["f8E4M3FN", "f8E5M2"])
+def test_float8(name: str) -> None:
+    number = {"f8E4M3FN": onnx.TensorProto.FLOAT8E4M3FN, "f8E5M2": onnx.TensorProto.FLOAT8E5M2}[name]
+    dtype = {"f8E4M3FN": torch.float8_e4m3fn, "f8E5M2": torch.float8_e5m2}[name]
+    rng = seeded(name)
+    x = (
+        np.concatenate([rng.normal(0, 50, 5000), rng.normal(0, 1e-3, 1000), [1e9, -1e9, 0.0]])
+        .astype(F32)
+        .reshape(1, -1)
+    )
+    scale = np.array(0.37, F32)
+    q = semantics.quantize_linear(torch.from_numpy(x), torch.tensor(scale), None, dtype)
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s"], ["q"], output_dtype=number),
+        helper.make_node("DequantizeLinear", ["q", "s"], ["y"]),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "f8", [value("x", 1, x.shape)], [value("y", 1, x.shape)], [onnx.numpy_helper.from_array(scale, "s")]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    same(expected, semantics.dequantize_linear(q, torch.tensor(scale), None))
+
+
+@pytest.mark.parametrize(
+    "low, high", [(-3.0, 5.0), (1.0, 5.0), (-7.0, -1.0), (0.0, 0.0), (-1e-3, 0.0), (-100.0, 255.0)]
+)
 def test_dynamic_quantize_linear(low: float, high: float) -> None:
     x = np.linspace(low, high, 3000, dtype=F32).reshape(30, 100)
     expected = run_node("DynamicQuantizeLinear", [x], outputs=3)

@@ -1,0 +1,483 @@
+"""QDQ groups to integer operations, exactly where onnxruntime 1.32 fuses them on an x86-64 CPU (level EXTENDED or ALL).
+
+A group is an operator whose tensors all come from a DequantizeLinear of its own, and, where the integer kernel gives
+codes, whose only user is a QuantizeLinear; a Relu or Clip may stand before that if its codes imply it. What the
+runtime does to the graph before it looks for groups is in `prepare`. A group that is not fused keeps its reason as a
+remark (``missed``), for the runtime then computes it in float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from qir.ir import Operation, TensorType, Trait, Type, i8, i32, none, ui8
+from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp
+from qir.lowering.onnxruntime.patterns import clip_range
+from qir.rewrite import RewritePattern, Rewriter, Value
+from qir.rewrite.constants import constant_array, is_absent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Group",
+    "edges",
+    "equal_parameters",
+    "fusing_patterns",
+    "group_of",
+    "implied",
+    "is_scalar",
+    "is_output",
+    "parameters",
+]
+
+BYTES = (ui8, i8)
+
+
+# ---------------------------------------------------------------------- reading the graph as the runtime does
+def edges(value: Value) -> list[Operation]:
+    """The operations that read a value, once per operand; a graph output is no edge."""
+    return [user for user, count in value.uses.items() if not user.has_trait(Trait.TERMINATOR) for _ in range(count)]
+
+
+def is_output(value: Value) -> bool:
+    """Whether a value is a result of its graph."""
+    return any(user.has_trait(Trait.TERMINATOR) for user in value.uses)
+
+
+def parameters(op: DequantizeLinearOp | QuantizeLinearOp) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Scale and zero point, None where they are computed. An absent zero point is 0."""
+    import numpy as np
+
+    scale = constant_array(op.operands[1])
+    zero = constant_array(op.operands[2]) if len(op.operands) > 2 else np.zeros_like(scale, np.int32)
+    return None if scale is None or zero is None else (scale, zero)
+
+
+def is_scalar(op: DequantizeLinearOp | QuantizeLinearOp) -> bool:
+    """Whether the parameters are constant and one for the whole tensor, and the zero point is given."""
+    found = parameters(op)
+    return found is not None and found[0].size == 1 == found[1].size and len(op.operands) > 2
+
+
+def equal_parameters(a: DequantizeLinearOp | QuantizeLinearOp, b: DequantizeLinearOp | QuantizeLinearOp) -> bool:
+    """Whether both have the same constant scalar scale and zero point."""
+    if not is_scalar(a) or not is_scalar(b):
+        return False
+    (scale, zero), (other_scale, other_zero) = parameters(a), parameters(b)  # type: ignore[misc]
+    return bool(scale == other_scale and zero == other_zero and zero.dtype == other_zero.dtype)
+
+
+def element(value: Value) -> Type:
+    """Element type of a tensor."""
+    assert isinstance(value.type, TensorType)
+    return value.type.element
+
+
+@attrs.frozen
+class Group:
+    """An operator with its DequantizeLinears (one per operand, None for other operands), and what follows it."""
+
+    op: Operation
+    dqs: tuple[DequantizeLinearOp | None, ...]
+    clip: Operation | None = None
+    q: QuantizeLinearOp | None = None
+
+    @property
+    def inputs(self) -> list[DequantizeLinearOp]:
+        return [dq for dq in self.dqs if dq is not None]
+
+    @property
+    def touched(self) -> bool:
+        """Whether somebody meant to quantize it: what it reads was dequantized."""
+        return bool(self.inputs)
+
+
+def group_of(op: Operation) -> Group | str:
+    """The group around an operator of one result, or why the runtime sees none."""
+    dqs = tuple(d if isinstance(d := v.defining_op, DequantizeLinearOp) else None for v in op.operands)
+    result = op.results[0]
+    readers, clip = edges(result), None
+    if len(readers) == 1 and readers[0].name in ("onnx.Relu", "onnx.Clip"):
+        behind = readers[0].results[0]
+        if len(edges(behind)) == 1 and not is_output(behind):
+            clip = readers[0]
+            q = edges(behind)[0]
+            if not isinstance(q, QuantizeLinearOp):
+                return f"no QuantizeLinear follows the {clip.name.removeprefix('onnx.')} behind it"
+            if not implied(clip, q):
+                return f"the codes behind it do not imply the {clip.name.removeprefix('onnx.')}"
+            if is_output(result):
+                return "its float result is an output of the graph"
+            return Group(op, dqs, clip, q)
+    qs = [r for r in readers if isinstance(r, QuantizeLinearOp)]
+    if not qs:
+        return Group(op, dqs)
+    if len(readers) > 1 or is_output(result):
+        return "its result is read in float beside the QuantizeLinear"
+    return Group(op, dqs, None, qs[0])
+
+
+def implied(clip: Operation, q: QuantizeLinearOp) -> bool:
+    """Whether saturation of the codes does all that a Relu or Clip does."""
+    import numpy as np
+
+    found = parameters(q)
+    if found is None or found[0].size != 1 or found[0].dtype != "float32" or found[1].dtype.kind not in "iu":
+        return False
+    if found[1].dtype.name not in ("int8", "uint8", "int16", "uint16"):
+        return False
+    scale, zero = float(found[0].reshape(())), int(found[1].reshape(()))
+    info = np.iinfo(found[1].dtype)
+    if clip.name == "onnx.Relu":
+        return zero == int(info.min)
+    bounds = clip_range(clip)
+    if bounds is None:
+        return False
+    low, high = (float(np.rint(np.float32(b) / np.float32(scale))) + zero for b in bounds)
+    return low <= info.min and high >= info.max
+
+
+# ---------------------------------------------------------------------- fusing
+Check = Callable[[Group], "str | None"]
+Build = Callable[[Group, Rewriter], Operation]
+
+
+class Fusion(RewritePattern):
+    """One line of the runtime's table: operators, what their group must be, and the operation that takes its place."""
+
+    depth = 2
+
+    def __init__(self, name: str, roots: Sequence[str], check: Check, build: Build) -> None:
+        self.name, self.roots = name, tuple(f"onnx.{r}" for r in roots)
+        self.check, self.build = check, build
+
+    def reason(self, op: Operation) -> str | None:
+        """Why the runtime leaves a group in float; None for one that it fuses, and "" where nothing is quantized."""
+        if not any(isinstance(v.defining_op, DequantizeLinearOp) for v in op.operands):
+            return ""
+        group = group_of(op)
+        return group if isinstance(group, str) else self.check(group)
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        reason = self.reason(op)
+        if reason is not None:
+            rewriter.missed = reason or None
+            return False
+        group = group_of(op)
+        assert isinstance(group, Group)
+        last = group.q or op
+        rewriter.start(last, [o for o in (last, group.clip, op, *reversed(group.inputs)) if o is not None])
+        made = self.build(group, rewriter)
+        rewriter.replace(last, made)
+        for dead in (group.clip, op, *group.inputs):
+            if dead is not None and dead.parent is not None:
+                rewriter.erase_if_dead(dead)
+        return True
+
+
+def _all_dequantized(group: Group) -> str | None:
+    for value, dq in zip(group.op.operands, group.dqs, strict=True):
+        if dq is None and not is_absent(value):
+            return f"its operand {value.name or ''} is not dequantized".replace("  ", " ")
+    return None
+
+
+def _needs_q(group: Group) -> str | None:
+    return None if group.q is not None else "no QuantizeLinear follows it, and its integer kernel gives codes only"
+
+
+def _types(group: Group, *elements: Type) -> str | None:
+    """All codes of one of these types."""
+    found = [element(dq.x) for dq in group.inputs] + ([element(group.q.y)] if group.q is not None else [])
+    if len(set(found)) > 1:
+        return f"its codes are of different types: {', '.join(map(str, found))}"
+    if found[0] not in elements:
+        return f"it has no integer kernel for {found[0]}"
+    return None
+
+
+def _first(*checks: Check) -> Check:
+    def check(group: Group) -> str | None:
+        return next((reason for c in checks if (reason := c(group)) is not None), None)
+
+    return check
+
+
+def _weighted(group: Group) -> str | None:
+    """Types and granularity of a product: uint8 data with uint8 or int8 weights."""
+    data, weight = element(group.inputs[0].x), element(group.inputs[1].x)
+    if data == i8:
+        return "its data is int8, which has no such kernel on x86"
+    if data != ui8 or weight not in BYTES:
+        return f"it has no integer kernel for {data} with {weight} weights"
+    if group.q is not None and element(group.q.y) != data:
+        return f"its result is {element(group.q.y)}, its data {data}"
+    return _weight_scales(group)
+
+
+def _one_scale(group: Group) -> str | None:
+    """All have one constant scale."""
+    ops: list[DequantizeLinearOp | QuantizeLinearOp] = [*group.inputs]
+    return _scales(group, [*ops, group.q] if group.q is not None else ops)
+
+
+def _scales(group: Group, ops: Sequence[DequantizeLinearOp | QuantizeLinearOp]) -> str | None:
+    for op in ops:
+        found = parameters(op)
+        if found is None:
+            return "a scale is computed"
+        if found[0].size != 1:
+            return "its data has several scales"
+    return None
+
+
+def _weight_scales(group: Group) -> str | None:
+    """Data and result have one constant scale, the weight one or one per output channel."""
+    weight = group.inputs[1]
+    found = parameters(weight)
+    if found is None:
+        return "a scale is computed"
+    if weight.block_size:
+        return "its weight has a scale per block"
+    if found[0].size != 1:
+        assert isinstance(weight.x.type, TensorType)
+        rank = weight.x.type.rank or 2
+        last = rank - 1 if group.op.name == "onnx.MatMul" else 0 if group.op.attr("transB", 0) else 1
+        if weight.axis % rank != (0 if group.op.name == "onnx.Conv" else last):
+            return "the scales of its weight do not lie along its output channels"
+    return _scales(group, [group.inputs[0], *([group.q] if group.q is not None else [])])
+
+
+def _bias(group: Group) -> str | None:
+    if len(group.inputs) > 2 and element(group.inputs[2].x) != i32:
+        return f"its bias is {element(group.inputs[2].x)}, not int32"
+    return None
+
+
+def _beta(group: Group) -> str | None:
+    if len(group.inputs) > 2 and group.op.attr("beta", 1.0) != 1.0:
+        return "beta is not 1"
+    return None
+
+
+def _gemm_types(group: Group) -> str | None:
+    data, weight = element(group.inputs[0].x), element(group.inputs[1].x)
+    if data not in BYTES or weight not in BYTES or (data == i8 and weight == ui8):
+        return f"it has no integer kernel for {data} with {weight} weights"
+    if group.q is not None and element(group.q.y) != data:
+        return f"its result is {element(group.q.y)}, its data {data}"
+    return _weight_scales(group)
+
+
+def _dilated(group: Group) -> str | None:
+    return "it is dilated" if any(d != 1 for d in group.op.attr("dilations", ())) else None
+
+
+def _triple(op: DequantizeLinearOp, rewriter: Rewriter) -> list[Value]:
+    """Codes, scale and zero point; an absent zero point is made."""
+    return [op.x, op.x_scale, _zero(op, element(op.x), rewriter)]
+
+
+def _zero(op: DequantizeLinearOp | QuantizeLinearOp, codes: Type, rewriter: Rewriter) -> Value:
+    import numpy as np
+
+    from qir.ir.tensors import numpy_dtype
+
+    if len(op.operands) > 2 and not is_absent(op.operands[2]):
+        return op.operands[2]
+    found = parameters(op)
+    assert found is not None
+    return rewriter.constant(np.zeros(found[0].shape, numpy_dtype(codes)), "zero_point", initializer=True)
+
+
+def _output(group: Group, rewriter: Rewriter) -> list[Value]:
+    if group.q is None:
+        return []
+    return [group.q.y_scale, _zero(group.q, element(group.q.y), rewriter)]
+
+
+def _result(group: Group) -> Type:
+    return group.q.y.type if group.q is not None else group.op.results[0].type
+
+
+def _kept(group: Group, *names: str) -> dict[str, Any]:
+    """The operator's attributes that the integer operator has too."""
+    return {name: value for name, value in group.op.attributes.items() if name in names or "." in name}
+
+
+def _conv(group: Group, rewriter: Rewriter) -> Operation:
+    x, w = group.inputs[:2]
+    bias = [group.inputs[2].x] if len(group.inputs) > 2 else []
+    operands = [*_triple(x, rewriter), *_triple(w, rewriter), *_output(group, rewriter), *bias]
+    kept = _kept(group, "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
+    return rewriter.op("onnxruntime.QLinearConv", operands, kept, _result(group))
+
+
+def _matmul(group: Group, rewriter: Rewriter) -> Operation:
+    a, b = (_triple(dq, rewriter) for dq in group.inputs)
+    if group.q is not None:
+        operands = [*a, *b, *_output(group, rewriter)]
+        return rewriter.op("onnxruntime.QLinearMatMul", operands, _kept(group), _result(group))
+    operands = [a[0], b[0], a[1], b[1], a[2], b[2]]
+    return rewriter.op("onnxruntime.MatMulIntegerToFloat", operands, _kept(group), _result(group))
+
+
+def _gemm(group: Group, rewriter: Rewriter) -> Operation:
+    bias = group.inputs[2].x if len(group.inputs) > 2 else rewriter.op("onnx.NoValue", (), {}, none).result
+    operands = [
+        *_triple(group.inputs[0], rewriter),
+        *_triple(group.inputs[1], rewriter),
+        bias,
+        *_output(group, rewriter),
+    ]
+    return rewriter.op("onnxruntime.QGemm", operands, _kept(group, "alpha", "transA", "transB"), _result(group))
+
+
+def _qlinear(*names: str, **extra: Any) -> Build:
+    """``op(x, ...)`` to ``onnxruntime.QLinear<Op>``, its operands in order, its attributes `names`, and more."""
+
+    def build(group: Group, rewriter: Rewriter) -> Operation:
+        operands = [v for dq in group.inputs for v in _triple(dq, rewriter)] + _output(group, rewriter)
+        attributes = {**_kept(group, *names), **extra}
+        return rewriter.op(f"onnxruntime.QLinear{group.op.name[5:]}", operands, attributes, _result(group))
+
+    return build
+
+
+def _softmax(group: Group, rewriter: Rewriter) -> Operation:
+    from qir.dialects.onnx import opset_of
+
+    opset = opset_of(group.op) or 13
+    version = 13 if opset >= 13 else 11 if opset >= 11 else 1
+    return _qlinear("axis", opset=version)(group, rewriter)
+
+
+def _concat(group: Group, rewriter: Rewriter) -> Operation:
+    operands = _output(group, rewriter) + [v for dq in group.inputs for v in _triple(dq, rewriter)]
+    return rewriter.op("onnxruntime.QLinearConcat", operands, _kept(group, "axis"), _result(group))
+
+
+def _where(group: Group, rewriter: Rewriter) -> Operation:
+    operands = [
+        group.op.operands[0],
+        *(v for dq in group.inputs for v in _triple(dq, rewriter)),
+        *_output(group, rewriter),
+    ]
+    return rewriter.op("onnxruntime.QLinearWhere", operands, _kept(group), _result(group))
+
+
+def _where_branches(group: Group) -> str | None:
+    return None if group.dqs[0] is None and all(group.dqs[1:]) else "its branches are not both dequantized"
+
+
+# ---------------------------------------------------------------------- moving codes
+MOVERS = (
+    "Expand", "Flatten", "Gather", "GatherElements", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+)  # fmt: skip
+ORDERED = ("MaxPool", "ReduceMax", "ReduceMin")
+
+
+def _moves(group: Group) -> str | None:
+    if len(group.inputs) != 1 or group.dqs[0] is None:
+        return "not its data alone is dequantized"
+    if group.clip is not None:
+        return "an activation stands behind it"
+    reason = _needs_q(group)
+    if reason is None and not equal_parameters(group.inputs[0], group.q):  # type: ignore[arg-type]
+        reason = "its input and output have different scales or zero points"
+    return reason
+
+
+def _bytes_only(group: Group) -> str | None:
+    return _types(group, *BYTES)
+
+
+def _positive(group: Group) -> str | None:
+    found = parameters(group.inputs[0])
+    return None if found is not None and bool((found[0] > 0).all()) else "its scale is not positive"
+
+
+def _one_result(group: Group) -> str | None:
+    return "it has a second result" if any(r.uses for r in group.op.results[1:]) else None
+
+
+def _on_codes(group: Group, rewriter: Rewriter) -> Operation:
+    operands = [group.inputs[0].x, *group.op.operands[1:]]
+    return rewriter.op(group.op.name, operands, group.op.attributes, _result(group))
+
+
+class SplitOnCodes(RewritePattern):
+    """split(dequantize(x)) with a QuantizeLinear of x's parameters on every result = split on codes."""
+
+    name = "split-on-codes"
+    roots = ("onnx.Split",)
+    depth = 2
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        dq = op.operands[0].defining_op
+        if not isinstance(dq, DequantizeLinearOp):
+            return False
+        qs = []
+        for result in op.results:
+            readers = edges(result)
+            if len(readers) != 1 or is_output(result) or not isinstance(readers[0], QuantizeLinearOp):
+                rewriter.missed = "not every result goes into a QuantizeLinear alone"
+                return False
+            if not equal_parameters(dq, readers[0]):
+                rewriter.missed = "its input and results have different scales or zero points"
+                return False
+            qs.append(readers[0])
+        rewriter.start(op, (op, dq))
+        types = [q.y.type for q in qs]
+        made = rewriter.op(op.name, [dq.x, *op.operands[1:]], op.attributes, types)
+        for q, result in zip(qs, made.results, strict=True):
+            rewriter.replace(q, result)
+        rewriter.erase(op)
+        rewriter.erase_if_dead(dq)
+        return True
+
+
+class ArgMaxOnCodes(RewritePattern):
+    """argmax(dequantize(x)) = argmax(x): one positive scale keeps the order."""
+
+    name = "argmax-on-codes"
+    roots = ("onnx.ArgMax",)
+    depth = 2
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        dq = op.operands[0].defining_op
+        if not isinstance(dq, DequantizeLinearOp) or not is_scalar(dq) or element(dq.x) not in BYTES:
+            return False
+        rewriter.set_operand(op, 0, dq.x)
+        rewriter.erase_if_dead(dq)
+        return True
+
+
+def fusing_patterns() -> list[RewritePattern]:
+    """The runtime's table, one pattern per line."""
+    unary = _first(_all_dequantized, _needs_q, _bytes_only, _one_scale)
+    binary = _first(_all_dequantized, _needs_q, _bytes_only, _one_scale)
+    mover = _first(_moves, _one_result)
+    return [
+        Fusion("fuse-conv", ["Conv"], _first(_all_dequantized, _needs_q, _weighted, _bias), _conv),
+        Fusion("fuse-matmul", ["MatMul"], _first(_all_dequantized, _weighted), _matmul),
+        Fusion("fuse-gemm", ["Gemm"], _first(_all_dequantized, _gemm_types, _beta, _bias), _gemm),
+        Fusion("fuse-binary", ["Add", "Mul"], binary, _qlinear()),
+        Fusion("fuse-average-pool", ["AveragePool"], _first(unary, _dilated),
+               _qlinear("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides")),
+        Fusion("fuse-global-average-pool", ["GlobalAveragePool"], unary, _qlinear(channels_last=0)),
+        Fusion("fuse-leaky-relu", ["LeakyRelu"], unary, _qlinear("alpha")),
+        Fusion("fuse-sigmoid", ["Sigmoid"], unary, _qlinear()),
+        Fusion("fuse-softmax", ["Softmax"], unary, _softmax),
+        Fusion("fuse-concat", ["Concat"], _first(_all_dequantized, _needs_q, _bytes_only, _one_scale), _concat),
+        Fusion("fuse-where", ["Where"], _first(_where_branches, _needs_q, _bytes_only, _one_scale), _where),
+        Fusion("move-codes", MOVERS, mover, _on_codes),
+        Fusion("order-codes", ORDERED, _first(mover, _bytes_only, _positive), _on_codes),
+        Fusion("resize-codes", ["Resize"], _first(mover, _bytes_only), _on_codes),
+        SplitOnCodes(),
+        ArgMaxOnCodes(),
+    ]  # fmt: skip

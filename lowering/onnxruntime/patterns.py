@@ -1,0 +1,404 @@
+"""From a materialised module to QDQ form: ``qsim.encode`` and ``decode`` become QuantizeLinear and DequantizeLinear.
+
+What else stands here makes the artifact one that the runtime fuses: activations that the quantizer behind them implies
+go, and what would keep a product of codes in float is spelled differently.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from qir.dialects.qsim import QuantizerOp
+from qir.ir import Block, IntegerType, Operation, OpResult, TensorType, Trait, Type, f32, ui8
+from qir.lowering.onnxruntime.dialect import (
+    STORED,
+    DequantizeLinearOp,
+    DynamicQuantizeLinearOp,
+    QuantizeLinearOp,
+)
+from qir.rewrite import Match, Node, PatternSet, Quantizer, RewritePattern, Rewriter, Value, encode, onnx, pattern, rest
+from qir.rewrite.constants import constant_array, is_absent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Layout", "all_dequantized", "clip_implied", "clip_range", "layout_of", "lowering_patterns", "outermost_block", "quantizer_scale",
+    "relu_implied",
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------------- what the format can say
+@attrs.frozen
+class Layout:
+    """How a quantizer is spelled in ONNX: along which axis its scales lie, and in blocks of how many."""
+
+    axis: int | None = None
+    block: int = 0
+
+    def attributes(self) -> dict[str, int]:
+        if self.axis is None:
+            return {}
+        return {"axis": self.axis, "block_size": self.block} if self.block else {"axis": self.axis}
+
+
+def layout_of(quantizer: QuantizerOp, type: TensorType, at: Operation) -> Layout:
+    """The layout of a quantizer on a tensor. Raises QirError, placed at `at`, where ONNX cannot say the scheme."""
+    scheme = quantizer.scheme
+    name = f"@{quantizer.sym_name}"
+    if scheme.storage.is_codebook or not any(str(t) == scheme.element for t in STORED):
+        raise at.error(
+            f"cannot store the codes of {name}: ONNX has no quantized type for {scheme.storage}", "use i8 or u8"
+        )
+    if scheme.storage.is_float and scheme.bits < 8:
+        raise at.error(
+            f"cannot run {name}: onnxruntime's CPU provider has no kernel for {scheme.storage}",
+            "use i8, i4 or f8E4M3FN",
+        )
+    for broken, why in (
+        (scheme.rounding != "half_even", f"rounds {scheme.rounding}, QuantizeLinear rounds half_even"),
+        (not scheme.saturate, "wraps, QuantizeLinear saturates"),
+        (scheme.zero_inside, "adds the zero point before rounding, QuantizeLinear after it"),
+        (scheme.scale_by or scheme.zero_by, "has parameters that are quantized themselves; ONNX holds them as floats"),
+    ):
+        if broken:
+            raise at.error(f"cannot express {name}: it {why}", "choose a scheme of `qir targets onnxruntime`")
+    granularity = scheme.granularity
+    if granularity.is_per_tensor:
+        return Layout()
+    if type.shape is None:
+        raise at.error(f"cannot express {name}: the rank of its tensor is unknown", "run infer-shapes first")
+    rank = len(type.shape)
+    if granularity.axis is not None:
+        return Layout(granularity.axis % rank)
+    sizes = [1 if n == 1 else size for n, size in zip(type.shape, granularity.sizes(rank), strict=True)]
+    blocked = [i for i, size in enumerate(sizes) if size != 1]
+    if len(blocked) != 1 or not sizes[blocked[0]]:
+        raise at.error(f"cannot express {name}: ONNX has blocks along one axis and a scale per index of every other, "
+                       f"not {granularity}")  # fmt: skip
+    return Layout(blocked[0], sizes[blocked[0]])
+
+
+def quantizer_scale(quantizer: QuantizerOp, lookup: Any, at: Operation) -> NDArray[Any]:
+    """The float32 scales of a calibrated quantizer; those of a product are multiplied out as the kernels do.
+
+    `lookup` gives the quantizer of a name. Raises QirError at `at` where they are not known.
+    """
+    import numpy as np
+
+    if quantizer.product is not None:
+        product = quantizer.scheme.product
+        assert product is not None
+        x, w = (quantizer_scale(lookup(name), lookup, at) for name in (product.x, product.w))
+        factor = np.float32(product.factor)
+        return np.asarray(np.multiply(np.multiply(x, w.reshape(-1) if w.ndim > 1 else w), factor), np.float32)
+    if quantizer.scale is None:
+        raise at.error(
+            f"needs the scale of @{quantizer.sym_name}, which is not calibrated", "run calibrate before lowering"
+        )
+    return quantizer.scale.numpy().astype(np.float32)
+
+
+# ---------------------------------------------------------------------- activations that saturation implies
+def _bounds(m: Match) -> tuple[float, int, int, int] | None:
+    """Scale, zero point, smallest and largest code of an unfused per-tensor quantizer; None for any other."""
+    quantizer = m.quantizer("q")
+    assert isinstance(quantizer, QuantizerOp)
+    scheme, (scale, zero) = quantizer.scheme, quantizer.parameters()
+    if not scheme.storage.is_integer or not scheme.granularity.is_per_tensor or scale is None:
+        return None
+    if scheme.rounding != "half_even" or scheme.zero_inside or not scheme.saturate:
+        return None
+    return float(scale), scheme.fixed_zero if zero is None else int(zero), int(scheme.qmin), int(scheme.qmax)
+
+
+@pattern
+def relu_implied(x: Value, q: Quantizer) -> Node:
+    """encode(relu(x)) = encode(x) where the zero point is the smallest code: saturation does what the rectifier does."""
+    return encode(onnx.Relu(x), q)
+
+
+def _zero_is_lowest(m: Match) -> bool:
+    bounds = _bounds(m)
+    return bounds is not None and bounds[1] == bounds[2]
+
+
+relu_implied.where("the zero point is not the smallest code, so the rectifier is not implied", _zero_is_lowest)
+
+
+@relu_implied.rewrite
+def _(m: Match, rewriter: Rewriter) -> Operation:
+    return rewriter.op("qsim.encode", [m.x], dict(m.root.attributes), location=m.location)
+
+
+@pattern
+def clip_implied(x: Value, q: Quantizer) -> Node:
+    """encode(clip(x, lo, hi)) = encode(x) where both bounds saturate: rhe(lo / s) + z <= qmin, rhe(hi / s) + z >= qmax."""
+    return encode(onnx.Clip(x, rest("bounds")).bind("clip"), q)
+
+
+def clip_range(clip: Operation) -> tuple[float, float] | None:
+    """The bounds of a Clip, from operands or (before opset 11) attributes; None where they are computed."""
+    found = [float("-inf"), float("inf")]
+    for i, key in enumerate(("min", "max")):
+        value = clip.operands[1 + i] if len(clip.operands) > 1 + i else None
+        if not is_absent(value):
+            array = constant_array(value)
+            if array is None or array.size != 1:
+                return None
+            found[i] = float(array.reshape(-1)[0])
+        elif key in clip.attributes:
+            found[i] = float(clip.attr(key))
+    return found[0], found[1]
+
+
+def _clip_saturates(m: Match) -> bool:
+    import numpy as np
+
+    bounds, limits = _bounds(m), clip_range(m.clip)
+    if bounds is None or limits is None:
+        return False
+    scale, zero, low, high = bounds
+    codes = [float(np.rint(np.float32(v) / np.float32(scale))) + zero for v in limits]
+    return codes[0] <= low and codes[1] >= high
+
+
+clip_implied.where("the bounds of the Clip lie inside the quantizer's range, so it is not implied", _clip_saturates)
+
+
+@clip_implied.rewrite
+def _(m: Match, rewriter: Rewriter) -> Operation:
+    return rewriter.op("qsim.encode", [m.x], dict(m.root.attributes), location=m.location)
+
+
+# ---------------------------------------------------------------------- what would keep a product from the integers
+class SumBehindProduct(RewritePattern):
+    """matmul(dequantize(a), dequantize(w)) + b = sum(matmul(...), b).
+
+    The runtime makes a float Gemm of a product and the Add behind it before it looks for quantized products, and then
+    finds none. Sum is the same addition, but no part of that fusion.
+    """
+
+    name = "sum-behind-product"
+    roots = ("onnx.Add",)
+    depth = 3
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        for value in op.operands:
+            product = value.defining_op
+            if (
+                product is not None
+                and product.name == "onnx.MatMul"
+                and value.has_one_use()
+                and all_dequantized(product)
+            ):
+                rewriter.replace(op, rewriter.op("onnx.Sum", op.operands))
+                return True
+        return False
+
+
+class ActivationBehindProduct(RewritePattern):
+    """relu(product) = max(product, 0), clip(product, lo, hi) = min(max(product, lo), hi), where no quantizer follows.
+
+    The runtime takes a Relu or Clip behind a quantized product for a part of the group, and without a QuantizeLinear
+    behind it leaves the whole group in float. Max and Min are no part of a group.
+    """
+
+    name = "activation-behind-product"
+    roots = ("onnx.Relu", "onnx.Clip")
+    depth = 3
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        import numpy as np
+
+        x, y = op.operands[0], op.results[0]
+        product = x.defining_op
+        if product is None or product.name not in ("onnx.MatMul", "onnx.Gemm") or not all_dequantized(product):
+            return False
+        if not x.has_one_use() or len(y.users) != 1 or y.users[0].has_trait(Trait.TERMINATOR):
+            return False
+        if y.users[0].name in ("onnxruntime.QuantizeLinear", "qsim.encode") or not y.has_one_use():
+            return False
+        bounds = (0.0, float("inf")) if op.name == "onnx.Relu" else clip_range(op)
+        if bounds is None or not isinstance(y.type, TensorType) or y.type.element != f32:
+            return False
+        for name, bound in zip(("onnx.Max", "onnx.Min"), bounds, strict=True):
+            if np.isfinite(bound):
+                x = rewriter.op(name, [x, rewriter.constant(np.array(bound, np.float32), initializer=True)]).result
+        rewriter.replace(op, x)
+        return True
+
+
+def all_dequantized(op: Operation) -> bool:
+    """Whether every operand that is there is a DequantizeLinear's result."""
+    return all(isinstance(v.defining_op, DequantizeLinearOp) for v in op.operands if not is_absent(v))
+
+
+# ---------------------------------------------------------------------- encode, decode
+class _Lowering(RewritePattern):
+    """What the two directions share: the constants of each quantizer, made once per function."""
+
+    def __init__(self, shared: dict[tuple[Operation, str, str], OpResult]) -> None:
+        self.constants = shared
+
+    def parameters(
+        self, op: Operation, type: TensorType, element: Type, rewriter: Rewriter
+    ) -> tuple[Layout, list[Value]]:
+        """The quantizer's layout, and its scale and zero point as operands (an int32 bias has no zero point)."""
+        import numpy as np
+
+        from qir.ir.tensors import numpy_dtype
+
+        name = op.attributes["quantizer"].root  # type: ignore[attr-defined]
+        quantizer = rewriter.lookup(op, name)
+        assert isinstance(quantizer, QuantizerOp)
+        layout = layout_of(quantizer, type, op)
+
+        def lookup(symbol: str) -> Any:
+            return rewriter.lookup(op, symbol)
+
+        scale = quantizer_scale(quantizer, lookup, op)
+        if layout.axis is None:
+            scale = scale.reshape(())
+        elif not layout.block:
+            scale = scale.reshape(-1)
+        dtype = np.float32 if type.element == f32 else numpy_dtype(type.element)
+        found = [self.constant(op, name, f"{name}_scale", scale.astype(dtype), rewriter)]
+        scheme = quantizer.scheme
+        if scheme.storage.is_integer and scheme.bits <= 16:
+            _, zero = quantizer.parameters()
+            codes = np.full(scale.shape, scheme.fixed_zero) if zero is None else np.broadcast_to(zero, scale.shape)
+            found.append(self.constant(op, name, f"{name}_zero_point", codes.astype(numpy_dtype(element)), rewriter))
+        elif scheme.storage.is_float:
+            zeros = np.zeros(scale.shape, np.float32).astype(numpy_dtype(element))
+            found.append(self.constant(op, name, f"{name}_zero_point", zeros, rewriter))
+        return layout, found
+
+    def constant(self, op: Operation, quantizer: str, name: str, data: NDArray[Any], rewriter: Rewriter) -> Value:
+        """A parameter of a quantizer, at the start of the function around `op`."""
+        block = outermost_block(op)
+        assert block.parent is not None and block.parent.parent is not None
+        key = (block.parent.parent, name, f"{data.dtype}{data.shape}")
+        made = self.constants.get(key)
+        if made is None or made.owner.parent is None:
+            first = next((o for o in block if not o.has_trait(Trait.CONSTANT_LIKE)), None)
+            with rewriter.at(block, first):
+                made = self.constants[key] = rewriter.constant(data, name, initializer=True)
+        return made
+
+
+def outermost_block(op: Operation) -> Block:
+    """The block of the function around `op`: what is defined at its start is seen in all regions inside."""
+    block = op.parent
+    assert block is not None
+    while block.parent_op is not None and not block.parent_op.has_trait(Trait.ISOLATED_FROM_ABOVE):
+        parent = block.parent_op.parent
+        assert parent is not None
+        block = parent
+    return block
+
+
+class LowerEncode(_Lowering):
+    """qsim.encode = QuantizeLinear, with the quantizer's scale and zero point as initializers."""
+
+    name = "encode-to-quantize-linear"
+    roots = ("qsim.encode",)
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        x, y = op.operands[0], op.results[0]
+        assert isinstance(x.type, TensorType) and isinstance(y.type, TensorType)
+        quantizer = rewriter.lookup(op, op.attributes["quantizer"].root)  # type: ignore[attr-defined]
+        assert isinstance(quantizer, QuantizerOp)
+        if quantizer.scheme.is_narrow:
+            raise op.error(f"cannot express @{quantizer.sym_name}: QuantizeLinear saturates to the whole of "
+                           f"{quantizer.scheme.storage}, not to {quantizer.scheme.qmin}:{quantizer.scheme.qmax}",
+                           "a narrower range is for constants; give activations the whole range")  # fmt: skip
+        if y.type.element == IntegerType(32):
+            raise op.error(
+                "cannot be written: QuantizeLinear does not give int32", "only constants are stored as int32"
+            )
+        layout, parameters = self.parameters(op, x.type, y.type.element, rewriter)
+        name = y.name or (f"{x.name}_quantized" if x.name else None)
+        rewriter.replace(op, rewriter.op(QuantizeLinearOp, [x, *parameters], layout.attributes(), names=name))
+        return True
+
+
+class LowerDecode(_Lowering):
+    """qsim.decode = DequantizeLinear, one for every use: the runtime counts them per operator."""
+
+    name = "decode-to-dequantize-linear"
+    roots = ("qsim.decode",)
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        q, y = op.operands[0], op.results[0]
+        assert isinstance(q.type, TensorType) and isinstance(y.type, TensorType)
+        layout, parameters = self.parameters(op, y.type, q.type.element, rewriter)
+        single = y.has_one_use()
+        for user in y.users:
+            for index, operand in enumerate(user.operands):
+                if operand is not y:
+                    continue
+                assert user.parent is not None
+                keep = single or user.has_trait(Trait.TERMINATOR)
+                with rewriter.at(user.parent, user):
+                    made = rewriter.op(
+                        DequantizeLinearOp, [q, *parameters], layout.attributes(), names=y.name if keep else None
+                    )
+                rewriter.set_operand(user, index, made.result)
+        rewriter.erase(op)
+        return True
+
+
+class LowerDynamicEncode(RewritePattern):
+    """qsim.encode_dynamic = DynamicQuantizeLinear: uint8 per tensor, over a range that includes 0."""
+
+    name = "encode-to-dynamic-quantize-linear"
+    roots = ("qsim.encode_dynamic",)
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        quantizer = rewriter.lookup(op, op.attributes["quantizer"].root)  # type: ignore[attr-defined]
+        assert isinstance(quantizer, QuantizerOp)
+        scheme = quantizer.scheme
+        plain = scheme.rounding == "half_even" and not (scheme.zero_inside or scheme.pow2 or scheme.is_narrow)
+        if scheme.element != "ui8" or scheme.symmetric or not scheme.granularity.is_per_tensor or not plain:
+            raise op.error(f"cannot express @{quantizer.sym_name} ({scheme}): at run time onnxruntime quantizes to "
+                           "u8 affine per_tensor only", "make it static, or u8 affine per_tensor dynamic")  # fmt: skip
+        x = op.operands[0].type
+        assert isinstance(x, TensorType)
+        types = [x.with_element(ui8), TensorType((), f32), TensorType((), ui8)]
+        made = rewriter.op(DynamicQuantizeLinearOp, [op.operands[0]], {}, types, names=[r.name for r in op.results])
+        for old, new in zip(op.results, made.results, strict=True):
+            rewriter.replace_all_uses(old, new)
+        rewriter.erase(op)
+        return True
+
+
+class LowerDynamicDecode(RewritePattern):
+    """qsim.decode_dynamic = DequantizeLinear with the parameters that were computed."""
+
+    name = "decode-of-dynamic"
+    roots = ("qsim.decode_dynamic",)
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        rewriter.replace(op, rewriter.op(DequantizeLinearOp, op.operands))
+        return True
+
+
+def lowering_patterns() -> PatternSet:
+    """All patterns from the materialised stage to QDQ form. A set serves one module."""
+    shared: dict[tuple[Operation, str, str], OpResult] = {}
+    return PatternSet(
+        [
+            relu_implied,
+            clip_implied,
+            SumBehindProduct(),
+            ActivationBehindProduct(),
+            LowerEncode(shared),
+            LowerDecode(shared),
+            LowerDynamicEncode(),
+            LowerDynamicDecode(),
+        ],
+        "lower-to-onnxruntime",
+    )
