@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from qir.api import quantize as quantize
     from qir.api import run as run
     from qir.api import run_pipeline as run_pipeline
-    from qir.interpreter import kernel as kernel
+    from qir.interpreter.user import kernel as kernel
     from qir.ir import Context as Context
     from qir.ir import Diagnostic as Diagnostic
     from qir.ir import QirError as QirError
@@ -42,7 +42,7 @@ _HOME = {
     "Target": "qir.target",
     "export": "qir.api",
     "import_onnx": "qir.api",
-    "kernel": "qir.interpreter",
+    "kernel": "qir.interpreter.user",
     "parse": "qir.api",
     "pattern": "qir.rewrite",
     "print": "qir.api",

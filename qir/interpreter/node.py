@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,11 @@ import attrs
 import torch
 
 from qir.interpreter.values import element_of
-from qir.ir import Operation, QirError, TensorType, Type, Value
+from qir.ir import Attribute, OpaqueAttr, Operation, QirError, TensorType, Type, Value, python_value
 
 __all__ = ["Body", "Node", "Settings", "describe"]
+
+_REFERENCE = re.compile(r'ref<"((?:[^"\\]|\\.)*)"')
 
 Body = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 """A region or function ready to run: `body(arguments, captured values) -> results`."""
@@ -19,17 +22,20 @@ Body = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 
 @attrs.define
 class Settings:
-    """What one plan's kernels share.
+    """What the kernels of one function share.
 
     `uncalibrated` is "error" or "passthrough": what a `qsim.fake` without a scale does. `symbols` are the module's
-    symbols by name, `state` is where kernels leave per-run facts (nothing that a later run depends on).
+    symbols by name, `functions` the model's own ONNX functions by the name of the ops that call them. `bindings` are
+    the attributes that the call of such a function gives. `call` makes the body of a function for one call.
     """
 
     device: torch.device
     opsets: Mapping[str, int]
     symbols: Mapping[str, Operation] = attrs.field(factory=dict)
+    functions: Mapping[str, Operation] = attrs.field(factory=dict)
+    bindings: Mapping[str, Attribute] = attrs.field(factory=dict)
     uncalibrated: str = "error"
-    function: Callable[[str, Operation], Body] | None = None
+    call: Callable[[Operation, Node], Body] | None = None
 
 
 @attrs.define(eq=False)
@@ -59,11 +65,19 @@ class Node:
 
     def attr(self, name: str, default: Any = None) -> Any:
         """An attribute's Python value: int, float, str, a tuple of these, a TensorAttr, a Type."""
-        return self.op.attr(name, default)
+        value = self.op.attributes.get(name)
+        if type(value) is OpaqueAttr and value.dialect == "onnx":
+            value = self._bound(value)
+        return default if value is None else python_value(value)
+
+    def _bound(self, value: OpaqueAttr) -> Attribute | None:
+        """What a reference to an attribute of the function stands for in this call; other attributes stay."""
+        match = _REFERENCE.match(value.body)
+        return value if match is None else self.settings.bindings.get(match.group(1))
 
     def ints(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...] | None:
         """A list of integers, or the default."""
-        value = self.op.attr(name, None)
+        value = self.attr(name, None)
         if value is None:
             return None if default is None else tuple(default)
         return (int(value),) if isinstance(value, int) else tuple(int(v) for v in value)

@@ -12,12 +12,13 @@ from typing import Any
 import attrs
 import torch
 
+from qir.interpreter.functions import FUNCTION_ENTRY, bound_attributes, callee_of, model_functions
 from qir.interpreter.inputs import check_inputs
 from qir.interpreter.node import Body, Node, Settings, describe
 from qir.interpreter.registry import Entry, Kernel, find_kernel
-from qir.ir import Block, BlockArgument, Operation, OpResult, QirError, SymbolRefAttr, Trait, Value, fail
+from qir.ir import Block, BlockArgument, Operation, OpResult, QirError, Trait, Value, fail
 
-__all__ = ["Plan", "Taps", "callee_name", "evaluate", "opset_of", "opsets_of"]
+__all__ = ["Plan", "Taps", "evaluate", "opset_of", "opsets_of"]
 
 Taps = Mapping[Value, Callable[[Any], None]]
 """Functions that see a value each time it is computed."""
@@ -65,13 +66,14 @@ class Plan:
         self.module = module
         self.device = torch.device(device)
         self.function = _find_function(module, function)
-        self._functions: dict[str, Body] = {}
         self._taps: Taps = {}
         symbols = _symbols(module)
-        self._symbols = symbols
         opsets = {**opsets_of(module), **opsets_of(self.function)}
-        settings = Settings(self.device, opsets, symbols, uncalibrated, self._callee)
-        missing = [op for op in _ops_to_run(self.function, symbols) if _entry(op, settings) is None]
+        functions = model_functions(symbols)
+        settings = Settings(
+            self.device, opsets, symbols, functions, uncalibrated=uncalibrated, call=self._callee
+        )
+        missing = [op for op in _ops_to_run(self.function, settings) if _entry(op, settings) is None]
         if missing:
             raise _no_kernels(missing, settings)
         block = _entry_block(self.function)
@@ -106,17 +108,16 @@ class Plan:
         """The values that are known without running: constants and what follows from them, as tensors."""
         return self._body.constants
 
-    def _callee(self, name: str, caller: Operation) -> Body:
-        """The body of a function of the module, planned when it is first called."""
-        body = self._functions.get(name)
-        if body is None:
-            function = self._symbols.get(name)
-            if function is None or function.name != "func.func":
-                raise caller.error(f"there is no function @{name} to call", "define it in the same module")
-            opsets = {**opsets_of(self.module), **opsets_of(function)}
-            settings = attrs.evolve(self._body.settings, opsets=opsets)
-            body = self._functions[name] = _BlockPlan(self, _entry_block(function), settings, {}, (), ())
-        return body
+    def _callee(self, function: Operation, caller: Node) -> Body:
+        """A function planned for one call of it: its opsets, the call's attributes, and the operands that are known."""
+        outer = caller.settings
+        opsets = {**opsets_of(self.module), **opsets_of(function)}
+        settings = attrs.evolve(outer, opsets=opsets, bindings=bound_attributes(function, caller.op, outer.bindings))
+        block = _entry_block(function)
+        known = {arg: caller.constants[v] for arg, v in zip(block.args, caller.operands) if v in caller.constants}
+        body = _BlockPlan(self, block, settings, known, (), ())
+        missing = len(block.args) - len(caller.operands)
+        return body if missing <= 0 else lambda arguments, captured: body([*arguments, *[None] * missing], captured)
 
 
 class _BlockPlan:
@@ -350,6 +351,8 @@ _NEWEST = 1 << 30
 
 
 def _entry(op: Operation, settings: Settings) -> Entry | None:
+    if op.name in settings.functions:
+        return FUNCTION_ENTRY
     return find_kernel(op.name, opset_of(op, settings.opsets))
 
 
@@ -389,7 +392,7 @@ def _entry_block(function: Operation) -> Block:
     return function.regions[0].block
 
 
-def _ops_to_run(function: Operation, symbols: Mapping[str, Operation]) -> Iterator[Operation]:
+def _ops_to_run(function: Operation, settings: Settings) -> Iterator[Operation]:
     """Every op that running the function may reach, through calls and regions."""
     pending, seen = [function], {function}
     while pending:
@@ -398,17 +401,10 @@ def _ops_to_run(function: Operation, symbols: Mapping[str, Operation]) -> Iterat
             if op is current or op.has_trait(Trait.TERMINATOR):
                 continue
             yield op
-            if op.name == "func.call":
-                callee = symbols.get(callee_name(op))
-                if callee is not None and callee not in seen:
-                    seen.add(callee)
-                    pending.append(callee)
-
-
-def callee_name(op: Operation) -> str:
-    """The name of the function that a ``func.call`` calls."""
-    callee = op.attr("callee")
-    return callee.root if isinstance(callee, SymbolRefAttr) else str(callee)
+            callee = callee_of(op, settings)
+            if callee is not None and callee not in seen:
+                seen.add(callee)
+                pending.append(callee)
 
 
 def _no_kernels(ops: Sequence[Operation], settings: Settings) -> QirError:

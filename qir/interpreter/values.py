@@ -1,7 +1,7 @@
 """Between IR types, numpy arrays and torch tensors: which torch dtype stands for which element type.
 
 Integers of 2 and 4 bits lie in int8 or uint8 (torch computes with those), one element a byte. Floats that torch
-has no dtype for (f4, f6, and the rarer f8 forms) lie as their bit patterns in uint8, which is also how ml_dtypes
+has no dtype for, or hardly computes with (f4, f6, f8E8M0FNU and the rarer f8 forms) lie as their bit patterns in uint8, which is also how ml_dtypes
 stores them: both directions are views. Strings are numpy object arrays, sequences are lists, absent values None.
 """
 
@@ -34,7 +34,7 @@ ONNX_TYPES: dict[int, Type] = {
 _FLOATS = {
     "f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32, "f64": torch.float64,
     "f8E4M3FN": torch.float8_e4m3fn, "f8E5M2": torch.float8_e5m2, "f8E4M3FNUZ": torch.float8_e4m3fnuz,
-    "f8E5M2FNUZ": torch.float8_e5m2fnuz, "f8E8M0FNU": torch.float8_e8m0fnu,
+    "f8E5M2FNUZ": torch.float8_e5m2fnuz,
 }  # fmt: skip
 _INTEGERS = {
     (8, ""): torch.int8, (16, ""): torch.int16, (32, ""): torch.int32, (64, ""): torch.int64,
@@ -45,7 +45,7 @@ _INTEGERS = {
 _VIEWS = {
     "bfloat16": (np.uint16, torch.bfloat16), "float8_e4m3fn": (np.uint8, torch.float8_e4m3fn),
     "float8_e5m2": (np.uint8, torch.float8_e5m2), "float8_e4m3fnuz": (np.uint8, torch.float8_e4m3fnuz),
-    "float8_e5m2fnuz": (np.uint8, torch.float8_e5m2fnuz), "float8_e8m0fnu": (np.uint8, torch.float8_e8m0fnu),
+    "float8_e5m2fnuz": (np.uint8, torch.float8_e5m2fnuz),
 }  # fmt: skip
 
 

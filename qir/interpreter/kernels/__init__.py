@@ -11,11 +11,13 @@ from qir.interpreter.kernels import (
     linear,
     norm,
     pool,
+    qsim,
+    quantized,
     reduce,
     shape,
 )
 
 __all__ = [
-    "activation", "cast", "control", "conv", "elementwise", "generate", "index", "linear", "norm", "pool", "reduce",
-    "shape",
+    "activation", "cast", "control", "conv", "elementwise", "generate", "index", "linear", "norm", "pool", "qsim",
+    "quantized", "reduce", "shape",
 ]  # fmt: skip

@@ -26,11 +26,11 @@ def converter(source: Type | None, target: Type, saturate: bool = True, round_mo
     """A function that converts tensors of one element type to another, as ONNX Cast does."""
     if target == string_type:
         return _to_text
+    if isinstance(target, FloatType) and target.name == "f8E8M0FNU" and not packed(source):
+        return lambda x: _to_power(x, round_mode, saturate)
     if packed(source) or packed(target):
         return lambda x: _by_numpy(x, source, target)
     dtype = torch_dtype(target)
-    if isinstance(target, FloatType) and target.name == "f8E8M0FNU":
-        return lambda x: _to_power(x, round_mode, saturate)
     if isinstance(target, FloatType) and target.name.startswith("f8"):
         return lambda x: _to_f8(x, dtype, saturate)
 
@@ -113,7 +113,7 @@ def _to_power(x: torch.Tensor, round_mode: str, saturate: bool) -> Any:
     code = torch.where(exponent == 0xFF, 0xFF if not saturate else torch.where(mantissa > 0, 0xFF, 0xFE), code)
     if saturate:
         code = torch.where(exponent < 0xFF, code.clamp(max=0xFE), code)
-    return code.to(torch.uint8).view(torch.float8_e8m0fnu)
+    return code.to(torch.uint8)
 
 
 @kernel("onnx.Cast")

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from qir.interpreter.functions import call_kernel
 from qir.interpreter.node import Node
 from qir.interpreter.registry import Kernel, kernel
-from qir.ir import SymbolRefAttr
 
 
 @kernel("onnx.If", pure=False)
@@ -117,11 +117,7 @@ def _scan(node: Node) -> Kernel:
 
 @kernel("func.call", pure=False)
 def _call(node: Node) -> Kernel:
-    callee = node.attr("callee")
-    name = callee.root if isinstance(callee, SymbolRefAttr) else str(callee)
-    assert node.settings.function is not None
-    body = node.settings.function(name, node.op)
-    return lambda *operands: tuple(body(operands, ()))
+    return call_kernel(node)
 
 
 @kernel("onnx.SequenceEmpty")

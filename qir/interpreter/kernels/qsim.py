@@ -1,0 +1,135 @@
+"""Simulated quantization: fakes, codes and back, with the parameters of the quantizer that the op names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from qir import numerics
+from qir.dialects.qsim import QuantizerOp
+from qir.interpreter.node import Node
+from qir.interpreter.registry import Kernel, kernel
+from qir.interpreter.values import as_tensor, torch_dtype
+from qir.ir import SymbolRefAttr
+from qir.numerics.scheme import Scheme
+
+__all__ = ["parameters", "quantizer_of"]
+
+
+def quantizer_of(node: Node) -> QuantizerOp:
+    """The quantizer that the op names. Raises QirError when there is none of that name."""
+    reference = node.attr("quantizer")
+    name = reference.root if isinstance(reference, SymbolRefAttr) else str(reference)
+    found = node.settings.symbols.get(name)
+    if not isinstance(found, QuantizerOp):
+        raise node.error(f"there is no quantizer @{name}", "define it in the module: qsim.quantizer @" + name)
+    return found
+
+
+def parameters(node: Node, quantizer: QuantizerOp, scheme: Scheme) -> tuple[Any, Any] | None:
+    """Scale and zero point on the device, a product's computed from its two quantizers; None when not calibrated."""
+    scale, zero = quantizer.parameters()
+    if scale is not None:
+        on_device = as_tensor(scale, node.device), None if zero is None else as_tensor(zero, node.device)
+        return on_device
+    if scheme.product is None:
+        return None
+    scales = []
+    for name in (scheme.product.x, scheme.product.w):
+        factor = node.settings.symbols.get(name)
+        if not isinstance(factor, QuantizerOp):
+            raise node.error(f"@{quantizer.sym_name} is a product with @{name}, which is no quantizer")
+        found = parameters(node, factor, factor.scheme)
+        if found is None:
+            return None
+        scales.append(found[0])
+    try:
+        return numerics.product_scale(scales[0], scales[1], scheme.product.factor), None
+    except ValueError as error:
+        raise quantizer.error(f"@{quantizer.sym_name}: {error}", "the scales are too small for a bias") from error
+
+
+def _uncalibrated(node: Node, quantizer: QuantizerOp) -> Kernel:
+    if node.settings.uncalibrated == "passthrough" and node.name == "qsim.fake":
+        return lambda x: x
+    raise node.error(
+        f"quantizer @{quantizer.sym_name} has no scale yet",
+        "calibrate the module first: calibrate{data=...}, or write a scale into the text",
+    )
+
+
+@kernel("qsim.fake")
+def _fake(node: Node) -> Kernel:
+    quantizer = quantizer_of(node)
+    scheme = quantizer.scheme
+    from qir.triton_kernels.dispatch import fake
+
+    if scheme.dynamic:
+
+        def dynamic(x: torch.Tensor) -> Any:
+            scale, zero = numerics.dynamic_params(x, scheme)
+            return fake(x, scheme, scale, zero)
+
+        return dynamic
+    found = parameters(node, quantizer, scheme)
+    if found is None:
+        return _uncalibrated(node, quantizer)
+    scale, zero = found
+    return lambda x: fake(x, scheme, scale, zero)
+
+
+@kernel("qsim.encode", fresh=True)
+def _encode(node: Node) -> Kernel:
+    quantizer = quantizer_of(node)
+    scheme = quantizer.scheme
+    found = parameters(node, quantizer, scheme)
+    if found is None:
+        return _uncalibrated(node, quantizer)
+    scale, zero = found
+    element = node.result_element()
+    dtype = numerics.storage_dtype(scheme) if element is None else torch_dtype(element)
+    return lambda x: numerics.encode(x, scheme, scale, zero).to(dtype)
+
+
+@kernel("qsim.decode", fresh=True)
+def _decode(node: Node) -> Kernel:
+    quantizer = quantizer_of(node)
+    scheme = quantizer.scheme
+    found = parameters(node, quantizer, scheme)
+    if found is None:
+        return _uncalibrated(node, quantizer)
+    scale, zero = found
+    element = node.result_element()
+    dtype = torch.float32 if element is None else torch_dtype(element)
+    stored = numerics.storage_dtype(scheme)
+    return lambda q: numerics.decode(q.to(stored), scheme, scale, zero, dtype)
+
+
+@kernel("qsim.encode_dynamic", fresh=True)
+def _encode_dynamic(node: Node) -> Kernel:
+    scheme = quantizer_of(node).scheme
+    element, zero_element = node.result_element(0), node.result_element(2)
+    dtype = numerics.storage_dtype(scheme) if element is None else torch_dtype(element)
+
+    def run(x: torch.Tensor) -> Any:
+        scale, zero = numerics.dynamic_params(x, scheme)
+        codes = numerics.encode(x, scheme, scale, zero).to(dtype)
+        given = torch.zeros_like(scale, dtype=torch.int32) if zero is None else zero
+        return codes, scale, given if zero_element is None else given.to(torch_dtype(zero_element))
+
+    return run
+
+
+@kernel("qsim.decode_dynamic", fresh=True)
+def _decode_dynamic(node: Node) -> Kernel:
+    scheme = quantizer_of(node).scheme
+    element = node.result_element()
+    dtype = torch.float32 if element is None else torch_dtype(element)
+    stored = numerics.storage_dtype(scheme)
+
+    def run(q: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor) -> Any:
+        given = zero.to(torch.int32) if scheme.storage.is_integer and not zero.is_floating_point() else zero
+        return numerics.decode(q.to(stored), scheme, scale, given if scheme.storage.is_integer else None, dtype)
+
+    return run
