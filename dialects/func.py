@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from qir.ir.attributes import Attribute, DictAttr, StringAttr, TypeAttr, dictionary
+from qir.ir.attributes import Attribute, DictAttr, StringAttr, SymbolRefAttr, TypeAttr, dictionary
 from qir.ir.context import Dialect
 from qir.ir.core import Block, Operation, Region, Trait
 from qir.ir.definition import (
@@ -25,6 +26,9 @@ from qir.ir.location import UNKNOWN, Location
 from qir.ir.types import FunctionType, Type
 from qir.ir.verifier import Verifier
 
+if TYPE_CHECKING:
+    from qir.text.clauses import ClauseReader, ClauseWriter
+
 __all__ = ["DIALECT", "CallOp", "FuncOp", "ReturnOp", "make_func"]
 
 
@@ -33,6 +37,17 @@ class ReturnOp(Operation):
     """Ends a function and gives its results."""
 
     values = variadic_operand(ANY)
+
+    @classmethod
+    def from_clauses(cls, clauses: ClauseReader) -> Operation:
+        attributes = clauses.attributes()
+        names = clauses.names()
+        attributes = attributes or clauses.attributes()
+        return cls.create(clauses.values(names, clauses.types()), (), attributes)
+
+    def to_clauses(self, writer: ClauseWriter) -> str:
+        types = ", ".join(map(str, (v.type for v in self.operands)))
+        return f"{writer.attributes()} {writer.values(self.operands)}{' : ' if types else ''}{types}".strip()
 
     def verify_op(self, verifier: Verifier) -> Iterator[str]:
         func = self.parent_op
@@ -125,6 +140,18 @@ class CallOp(Operation):
     callee = attr(SYMBOL)
     inputs = variadic_operand(ANY)
     outputs = variadic_result(ANY)
+
+    @classmethod
+    def from_clauses(cls, clauses: ClauseReader) -> Operation:
+        callee, names = clauses.callee()
+        attributes = {**clauses.attributes(), "callee": SymbolRefAttr(callee)}
+        type = clauses.signature()
+        return cls.create(clauses.values(names, type.inputs), type.results, attributes)
+
+    def to_clauses(self, writer: ClauseWriter) -> str:
+        type = FunctionType(tuple(v.type for v in self.operands), tuple(v.type for v in self.results))
+        callee = self.attributes["callee"]
+        return f"{callee}({writer.values(self.operands)}){writer.attributes('callee')} : {type}"
 
     def verify_op(self, verifier: Verifier) -> Iterator[str]:
         func = verifier.lookup(self, self.callee)

@@ -1,0 +1,74 @@
+"""The compiled grammar, and its errors in words."""
+
+from __future__ import annotations
+
+import threading
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import lark
+
+from qir.text.lexer import QirLexer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["STARTS", "compiled", "expectation", "grammar_text"]
+
+STARTS = ("file", "type", "attribute", "dictionary", "properties", "function_type", "location", "call")
+"""The rules that a text can be parsed by: `file` is level 1, the others level 2."""
+
+_local = threading.local()
+
+
+def grammar_text() -> str:
+    """The grammar file."""
+    return files("qir.text").joinpath("grammar.lark").read_text(encoding="utf-8")
+
+
+def compiled() -> tuple[lark.Lark, Any]:
+    """The parser of this thread and its actions: Lark's LALR(1) tables with the actions embedded, built once."""
+    try:
+        found: tuple[lark.Lark, Any] = _local.compiled
+    except AttributeError:
+        from qir.text.operations import Actions
+
+        actions = Actions()
+        parser = lark.Lark(
+            grammar_text(), parser="lalr", lexer=QirLexer, transformer=actions, start=list(STARTS), maybe_placeholders=True
+        )
+        found = _local.compiled = (parser, actions)
+    return found
+
+
+_WORDS = {
+    "RESULTS": "an operation", "STRING": "a string", "OPNAME": "an operation", "FUNC": "an operation", "MODULE": "an operation",
+    "VALUES": "a value (%name)", "LPAR": "'('", "RPAR": "')'", "COMMA": "','", "COLON": "':'", "LBRACE": "'{'", "RBRACE": "'}'",
+    "LSQB": "'['", "RSQB": "']'", "LESSTHAN": "'<'", "MORETHAN": "'>'", "EQUAL": "'='", "ARROW": "'->'", "ELLIPSIS": "'...'",
+    "PROPERTIES": "'<{'", "DICT": "a dictionary ({key = value})", "SIGNATURE": "a signature ((types) -> types)",
+    "LOCATION": "loc(...)", "LOC": "loc(...)", "SYMBOL": "a symbol (@name)", "WORD": "a word", "CALL": "a word with arguments",
+    "TYPE": "a type", "ALIAS": "an alias", "ALIAS_VALUE": "the alias's value", "RESOURCES": "'{-#'", "CARET": "a block label (^name)",
+    "VISIBILITY": "'private'", "ATTRIBUTES": "'attributes'", "TO": "'to'", "NAMED_TYPE": "a type", "TENSOR": "a type",
+    "COMPLEX": "a type", "TUPLE": "a type", "DIALECT_TYPE": "a type", "OTHER_TYPE": "a type", "TYPE_ALIAS": "a type",
+    "DIMS": "dimensions (4x?x)", "NUMBER": "a number", "ARRAY": "array<...>", "LITERAL": "'<'", "KEY": "a key",
+    "DIALECT_ATTR": "an attribute", "OTHER_ATTR": "an attribute", "ATTR_ALIAS": "an attribute", "TRUE": "an attribute",
+    "FALSE": "an attribute", "UNIT": "an attribute", "DENSE": "an attribute", "DENSE_RESOURCE": "an attribute",
+    "FUSED": "a location", "CALLSITE": "a location", "UNKNOWN": "a location", "AT": "'at'", "$END": "the end",
+}  # fmt: skip
+_ATTRIBUTE_PARTS = {"an attribute", "a type", "a number", "a string", "a symbol (@name)", "'['", "'{'", "'('", "array<...>", "loc(...)"}
+
+
+def expectation(terminals: Iterable[str]) -> str:
+    """Which terminals the grammar takes, in words."""
+    words = {_WORDS.get(t, t) for t in terminals}
+    if "an attribute" in words:
+        words -= _ATTRIBUTE_PARTS
+        words.add("an attribute")
+    elif "a type" in words and "'('" in words:
+        words.discard("'('")
+    if "an operation" in words:
+        words.discard("a string")
+        words.discard("an alias")
+        words.discard("'{-#'")
+    ordered = sorted(words, key=lambda w: (w[0] == "'", w))
+    return ordered[0] if len(ordered) == 1 else ", ".join(ordered[:-1]) + " or " + ordered[-1] if ordered else "nothing"
