@@ -97,8 +97,8 @@ def float_text(bits: int, type: FloatType) -> str:
     value = float_from_bits(bits, type)
     if not math.isfinite(value):
         return f"0x{bits:0{(type.width + 3) // 4}X}"
-    if type.name == "f64":
-        text = repr(value)
+    if type.width <= 8 or type.name == "f64" or (value == int(value) and abs(value) < 1e15):
+        text = repr(value)  # few digits anyway, and 448.0 says more than 450.0, which would do too
     else:
         text = next(t for t in (f"{value:.{digits}g}" for digits in range(1, 18)) if float_bits(float(t), type) == bits)
         if "e" in text and 1e-5 <= abs(value) < 1e17:  # %g takes the exponent form early; decimals are easier to read

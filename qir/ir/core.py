@@ -260,17 +260,17 @@ class Operation:
 
     def set_operands(self, values: Iterable[Value]) -> None:
         """Replace all operands."""
-        for value in self.operands:
+        old, self.operands = self.operands, tuple(values)
+        for value in self.operands:  # first, so that a kept use keeps its place in the order of users
+            uses = value.uses
+            uses[self] = uses.get(self, 0) + 1
+        for value in old:
             uses = value.uses
             count = uses[self] - 1
             if count:
                 uses[self] = count
             else:
                 del uses[self]
-        self.operands = tuple(values)
-        for value in self.operands:
-            uses = value.uses
-            uses[self] = uses.get(self, 0) + 1
 
     def detach(self) -> None:
         """Take it out of its block, keeping operands and uses."""

@@ -51,11 +51,12 @@ class Verifier:
                 if value not in self.visible:
                     self._undominated(op, value)
         definition = op.definition
+        found = len(self.errors)
         if definition is not None:
             for message in definition.check(op, self):
                 self.error(op, message)
         check = getattr(op, "verify_op", None)
-        if check is not None and not self.errors:  # an operation's own check may rely on its definition
+        if check is not None and len(self.errors) == found:  # an operation's own check may rely on its definition
             messages: Iterator[str] = check(self)
             for message in messages:
                 self.error(op, message)
@@ -70,6 +71,10 @@ class Verifier:
             else:
                 for region in op.regions:
                     self._region(op, region)
+                    for block in region.blocks:
+                        self.visible.difference_update(block.args)
+                        for inner in block:
+                            self.visible.difference_update(inner.results)
         self.visible.update(op.results)
 
     def _undominated(self, op: Operation, value: Value) -> None:
