@@ -195,7 +195,8 @@ class LocationAttr(Attribute):
 class OpaqueAttr(Attribute):
     """An attribute of a dialect, kept as text: ``#quant.x<...>`` is ("quant", "x<...>").
 
-    ``dialect=""`` is builtin syntax that is only carried (``affine_map<...>``), a body that starts with ``<`` follows without a dot; `type` is the trailing ``: type``.
+    ``dialect=""`` is builtin syntax that is only carried (``affine_map<...>``); a body that starts with ``<`` follows
+    without a dot; `type` is the trailing ``: type``.
     """
 
     dialect: str

@@ -45,13 +45,25 @@ from qir.ir.types import FLOAT_BITS
 @pytest.mark.parametrize(
     ("value", "type", "text"),
     [
-        (0.1, f32, "0.1"), (0.1, f64, "0.1"), (1.0, f32, "1.0"), (1e-7, f32, "1.0e-07"), (3e38, f32, "3.0e+38"),
-        (1 / 3, f32, "0.33333334"), (1 / 3, f64, "0.3333333333333333"), (-0.0, f32, "-0.0"), (1e10, f32, "10000000000.0"),
-        (math.inf, f32, "0x7F800000"), (-math.inf, f64, "0xFFF0000000000000"), (math.nan, bf16, "0x7FC0"),
-        (65504.0, f16, "65504.0"), (448.0, FloatType("f8E4M3FN"), "448.0"), (0.5, FloatType("f4E2M1FN"), "0.5"),
-        (5e-324, f64, "5.0e-324"), (1e-5, f64, "1.0e-05"),
+        (0.1, f32, "0.1"),
+        (0.1, f64, "0.1"),
+        (1.0, f32, "1.0"),
+        (1e-7, f32, "1.0e-07"),
+        (3e38, f32, "3.0e+38"),
+        (1 / 3, f32, "0.33333334"),
+        (1 / 3, f64, "0.3333333333333333"),
+        (-0.0, f32, "-0.0"),
+        (1e10, f32, "10000000000.0"),
+        (math.inf, f32, "0x7F800000"),
+        (-math.inf, f64, "0xFFF0000000000000"),
+        (math.nan, bf16, "0x7FC0"),
+        (65504.0, f16, "65504.0"),
+        (448.0, FloatType("f8E4M3FN"), "448.0"),
+        (0.5, FloatType("f4E2M1FN"), "0.5"),
+        (5e-324, f64, "5.0e-324"),
+        (1e-5, f64, "1.0e-05"),
     ],
-)  # fmt: skip
+)
 def test_floats_are_spelled_shortest(value, type, text):
     assert float_text(float_bits(value, type), type) == text
 
@@ -86,12 +98,21 @@ def test_nan_payloads_and_signed_zeros_are_different_attributes():
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (3, "3 : i64"), (True, "true"), ("a\"b\\\n\u00e9", '"a\\22b\\\\\\0A\\C3\\A9"'), ([1, 2], "array<i64: 1, 2>"),
-        ([1.0, 0.5], "array<f32: 1.0, 0.5>"), (["a", 1], '["a", 1 : i64]'), ({"b": 1, "a.x": True}, "{a.x = true, b = 1 : i64}"),
-        (None, "unit"), (f32, "f32"), (SymbolRefAttr("a", ("b c",)), '@a::@"b c"'), (IntegerAttr(-1, i8), "-1 : i8"),
-        ({"unit": None, "odd key": 1}, '{"odd key" = 1 : i64, unit}'), ([], "array<i64>"),
+        (3, "3 : i64"),
+        (True, "true"),
+        ('a"b\\\n\u00e9', '"a\\22b\\\\\\0A\\C3\\A9"'),
+        ([1, 2], "array<i64: 1, 2>"),
+        ([1.0, 0.5], "array<f32: 1.0, 0.5>"),
+        (["a", 1], '["a", 1 : i64]'),
+        ({"b": 1, "a.x": True}, "{a.x = true, b = 1 : i64}"),
+        (None, "unit"),
+        (f32, "f32"),
+        (SymbolRefAttr("a", ("b c",)), '@a::@"b c"'),
+        (IntegerAttr(-1, i8), "-1 : i8"),
+        ({"unit": None, "odd key": 1}, '{"odd key" = 1 : i64, unit}'),
+        ([], "array<i64>"),
     ],
-)  # fmt: skip
+)
 def test_python_values_become_attributes(value, text):
     assert str(attribute(value)) == text
 
@@ -125,7 +146,7 @@ def test_bytes_that_are_not_utf8_survive():
         (np.array([b"a", b"b"], object), 'dense<["a", "b"]> : tensor<2x!onnx.string>'),
         (np.array([np.nan, -np.inf], np.float32), "dense<[0x7FC00000, 0xFF800000]> : tensor<2xf32>"),
     ],
-)  # fmt: skip
+)
 def test_dense_literals(array, text):
     assert str(dense_from_numpy(np.asarray(array))) == text
 

@@ -114,8 +114,11 @@ def test_the_rest_of_a_block_may_vanish_while_walking(func):
 def test_insert_and_detach_keep_both_directions(func, where):
     ops = body(func, "t.a", "t.b", "t.c")
     new = op("t.new")
-    {"first": lambda: func.body.insert_before(new, ops[0]), "middle": lambda: func.body.insert_after(new, ops[1]),
-     "last": lambda: func.body.append(new)}[where]()  # fmt: skip
+    {
+        "first": lambda: func.body.insert_before(new, ops[0]),
+        "middle": lambda: func.body.insert_after(new, ops[1]),
+        "last": lambda: func.body.append(new),
+    }[where]()
     forward = [o.name for o in func.body]
     backward, o = [], func.body.last
     while o is not None:

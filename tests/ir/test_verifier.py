@@ -121,13 +121,22 @@ def test_a_correct_operation_verifies():
     ("change", "message"),
     [
         (lambda o, x, w: o.set_operands([x]), "'t.conv' takes 2 to 3 operands, has 1"),
-        (lambda o, x, w: o.set_operands([w, w]), "operand 'x' must be a tensor of a floating-point type, is tensor<2x2xi8>"),
-        (lambda o, x, w: o.set_operands([x, x]), "operand 'w' must be a rank-2 tensor of i8 or i32, is tensor<2x4xf32>"),
+        (
+            lambda o, x, w: o.set_operands([w, w]),
+            "operand 'x' must be a tensor of a floating-point type, is tensor<2x2xi8>",
+        ),
+        (
+            lambda o, x, w: o.set_operands([x, x]),
+            "operand 'w' must be a rank-2 tensor of i8 or i32, is tensor<2x4xf32>",
+        ),
         (lambda o, x, w: o.attributes.pop("pads"), "needs the attribute 'pads', an array of integers"),
-        (lambda o, x, w: o.attributes.update(pads=attribute("x")), "attribute 'pads' must be an array of integers, is \"x\""),
+        (
+            lambda o, x, w: o.attributes.update(pads=attribute("x")),
+            "attribute 'pads' must be an array of integers, is \"x\"",
+        ),
         (lambda o, x, w: o.attributes.update(group=attribute(True)), "attribute 'group' must be an integer, is true"),
     ],
-)  # fmt: skip
+)
 def test_each_difference_from_the_definition_is_named(change, message):
     module, block, (x, w) = program(X, tensor([2, 2], i8))
     conv = Builder(block).insert(ConvOp.build(x, w, pads=[]))
@@ -293,8 +302,10 @@ def test_codes_have_the_storage_and_shape_of_the_quantizer():
 def test_a_product_scale_needs_both_quantizers_on_the_users_inputs():
     module, block, (x, w, b) = program(X, X, tensor([4], f32))
     for name, scheme in (
-        ("x", Scheme(storage="u8", symmetric=False)), ("w", Scheme(storage="i8")), ("b", Scheme(storage="i32", product=Product("x", "w"))),
-    ):  # fmt: skip
+        ("x", Scheme(storage="u8", symmetric=False)),
+        ("w", Scheme(storage="i8")),
+        ("b", Scheme(storage="i32", product=Product("x", "w"))),
+    ):
         module.body.append(make_quantizer(name, scheme))
     build = Builder(block)
     fx, fw, fb = (build.insert(FakeOp.build(v, quantizer=n)) for v, n in ((x, "x"), (w, "w"), (b, "b")))
