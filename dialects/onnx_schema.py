@@ -151,8 +151,10 @@ class Schema:
         ):
             if not low <= len(found) <= high:
                 limits = f"{low}" if low == high else f"at least {low}" if high > 1 << 20 else f"{low} to {high}"
-                yield f"takes {limits} {what}s at version {self.since}, has {len(found)}" if what == "operand" else (
-                    f"gives {limits} results at version {self.since}, has {len(found)}"
+                yield (
+                    f"takes {limits} {what}s at version {self.since}, has {len(found)}"
+                    if what == "operand"
+                    else (f"gives {limits} results at version {self.since}, has {len(found)}")
                 )
                 arity = True
                 continue
@@ -182,7 +184,8 @@ class Schema:
                     continue
                 name, first = bound.setdefault(parameter.variable, (f"{what} '{parameter.name}'", text))
                 if first != text:
-                    yield f"{name} and {what} '{parameter.name}' must have the same element type, they are {first} and {text}"
+                    both = f"{name} and {what} '{parameter.name}'"
+                    yield f"{both} must have the same element type, they are {first} and {text}"
 
     def _attributes(self, op: Operation) -> Iterator[str]:
         attributes = op.attributes
@@ -204,10 +207,14 @@ class Schema:
                 import difflib
 
                 close = difflib.get_close_matches(name, self.attributes, 1)
-                yield f"has no attribute '{name}' at version {self.since}" + (f"; did you mean '{close[0]}'?" if close else "")
+                yield f"has no attribute '{name}' at version {self.since}" + (
+                    f"; did you mean '{close[0]}'?" if close else ""
+                )
             elif isinstance(value, OpaqueAttr) and value.dialect == "onnx":
                 continue  # a reference to a function's attribute, or a message kept as it is
-            elif not KINDS[known.kind][1](value) and not (isinstance(value, IntegerAttr) and value.type == i1 and known.kind == "INT"):
+            elif not KINDS[known.kind][1](value) and not (
+                isinstance(value, IntegerAttr) and value.type == i1 and known.kind == "INT"
+            ):
                 yield f"attribute '{name}' must be {KINDS[known.kind][0]}, is {value}"
 
 
@@ -268,7 +275,8 @@ def _wrap(native: Any) -> Schema:
         return Parameter(p.name, option, variable, frozenset(p.types), p.description)
 
     attributes = {
-        name: SchemaAttribute(name, a.type.name, a.required, _default(a), a.description) for name, a in sorted(native.attributes.items())
+        name: SchemaAttribute(name, a.type.name, a.required, _default(a), a.description)
+        for name, a in sorted(native.attributes.items())
     }
     return Schema(
         name=native.name,
@@ -298,4 +306,6 @@ def _default(attribute: Any) -> Any:
     value = helper.get_attribute_value(proto)
     if isinstance(value, bytes):
         return value.decode()
-    return tuple(v.decode() if isinstance(v, bytes) else v for v in value) if isinstance(value, (list, tuple)) else value
+    return (
+        tuple(v.decode() if isinstance(v, bytes) else v for v in value) if isinstance(value, (list, tuple)) else value
+    )

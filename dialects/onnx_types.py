@@ -24,8 +24,8 @@ from qir.ir.types import (
 )
 
 __all__ = [
-    "ELEMENTS", "ELEMENT_NAMES", "NUMBERS", "STRING", "UNDEFINED", "UNKNOWN_TYPE", "container", "contents", "element_of",
-    "type_string",
+    "ELEMENTS", "ELEMENT_NAMES", "NUMBERS", "STRING", "UNDEFINED", "UNKNOWN_TYPE", "container", "contents",
+    "element_of", "type_string",
 ]  # fmt: skip
 
 STRING: Final = OpaqueType("onnx", "string")

@@ -39,7 +39,12 @@ from qir.ir.types import f32, i1, i64
 __all__ = ["AttributeReader", "TensorNames", "opaque_text", "proto_attr", "text", "write_attribute"]
 
 FLOAT, INT, STRING, TENSOR = AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING, AttributeProto.TENSOR
-FLOATS, INTS, STRINGS, TENSORS = AttributeProto.FLOATS, AttributeProto.INTS, AttributeProto.STRINGS, AttributeProto.TENSORS
+FLOATS, INTS, STRINGS, TENSORS = (
+    AttributeProto.FLOATS,
+    AttributeProto.INTS,
+    AttributeProto.STRINGS,
+    AttributeProto.TENSORS,
+)
 TYPE_PROTO = AttributeProto.TYPE_PROTO
 TensorNames = dict[str, onnx.TensorProto]
 
@@ -155,7 +160,17 @@ class AttributeReader:
 
 def _same_but_storage(a: AttributeProto, b: AttributeProto) -> bool:
     """Whether tensors differ at most in the field that stores their data."""
-    known = {"dims", "data_type", "raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data"}
+    known = {
+        "dims",
+        "data_type",
+        "raw_data",
+        "float_data",
+        "int32_data",
+        "int64_data",
+        "double_data",
+        "uint64_data",
+        "string_data",
+    }
     return all({f.name for f, _ in t.ListFields()} <= known for t in b.tensors)
 
 

@@ -21,7 +21,9 @@ class Place:
 
     def at(self, name: str) -> Place:
         """The place of the node or tensor `name` in this model."""
-        return Place(self.name, NameLoc(name, FileLineColLoc(self.name, 0, 0) if self.name else UNKNOWN)) if name else self
+        return (
+            Place(self.name, NameLoc(name, FileLineColLoc(self.name, 0, 0) if self.name else UNKNOWN)) if name else self
+        )
 
     def fail(self, message: str, hint: str | None = None) -> NoReturn:
         """Raise the QirError that says `message` about this place."""

@@ -74,16 +74,31 @@ class _Exporter:
         module = self.module
         model = onnx.ModelProto()
         attributes = module.attributes
-        F.write_text(attributes, model, "ir_version", "producer_name", "producer_version", "domain", "model_version", "doc_string")
+        F.write_text(
+            attributes,
+            model,
+            "ir_version",
+            "producer_name",
+            "producer_version",
+            "domain",
+            "model_version",
+            "doc_string",
+        )
         F.write_metadata(attributes.get(F.METADATA), model.metadata_props)
         F.write_protos(attributes.get("onnx.configuration"), model.configuration)
         training = attributes.get("onnx.training_info")
         if isinstance(training, TensorAttr):
             model.training_info.extend(onnx.ModelProto.FromString(training.numpy().tobytes()).training_info)
-        functions = [op for region in module.regions for block in region.blocks for op in block if isinstance(op, FuncOp)]
+        functions = [
+            op for region in module.regions for block in region.blocks for op in block if isinstance(op, FuncOp)
+        ]
         graphs = [f for f in functions if "onnx.function" not in f.attributes and not f.is_declaration]
         if not graphs:
-            fail(module.location, "the module has no function that could be the graph", "a model's graph is func.func @main")
+            fail(
+                module.location,
+                "the module has no function that could be the graph",
+                "a model's graph is func.func @main",
+            )
         main = next((f for f in graphs if f.sym_name == "main"), graphs[0])
         self.graph_of(main, model.graph)
         for function in functions:
@@ -105,7 +120,10 @@ class _Exporter:
         name = func.attributes.get(F.NAME)
         if not isinstance(name, UnitAttr):
             graph.name = name.value if isinstance(name, StringAttr) else func.sym_name
-        inputs, outputs = _dicts(func.arg_attrs, len(func.body.args)), _dicts(func.res_attrs, len(func.return_op.operands))
+        inputs, outputs = (
+            _dicts(func.arg_attrs, len(func.body.args)),
+            _dicts(func.res_attrs, len(func.return_op.operands)),
+        )
         self.graph(graph, func.body, func.attributes, inputs, outputs, None)
 
     def function(self, func: FuncOp, proto: onnx.FunctionProto) -> None:
@@ -145,13 +163,15 @@ class _Exporter:
         terminator = block.last
         assert terminator is not None
         names = Names(outer, block, [_text(o.get(F.NAME)) for o in outputs], [_text(i.get(F.NAME)) for i in inputs])
-        for arg, entry in zip(block.args, inputs):
+        for arg, entry in zip(block.args, inputs, strict=True):
             self.info(graph.input.add(), names.of(arg), arg, entry, block.parent_op)
         self.body(graph, block, attributes, names, graph)
-        for name, value, entry in zip(names.outputs, terminator.operands, outputs):
+        for name, value, entry in zip(names.outputs, terminator.operands, outputs, strict=True):
             self.info(graph.output.add(), name, value, entry, terminator)
 
-    def info(self, info: onnx.ValueInfoProto, name: str, value: Value, entry: DictAttr, owner: Operation | None) -> None:
+    def info(
+        self, info: onnx.ValueInfoProto, name: str, value: Value, entry: DictAttr, owner: Operation | None
+    ) -> None:
         """A ValueInfo from a value and the attributes beside it."""
         info.name = name
         exact = entry.get(TYPE)
@@ -169,7 +189,7 @@ class _Exporter:
     def body(
         self, proto: Any, block: Block, attributes: Mapping[str, Attribute], names: Names, graph: onnx.GraphProto | None
     ) -> None:
-        """Nodes, initializers and value infos of a block. `proto` is the graph or function; `graph` is None for the latter."""
+        """Nodes, initializers and value infos of a block. `proto` is the graph or function, `graph` None for the latter."""
         default = F.VALUE_INFO in attributes
         explicit = F.names_of(attributes.get(F.EXPLICIT))
         also_inputs: list[tuple[int, Attribute, Operation]] = []
@@ -197,7 +217,9 @@ class _Exporter:
             self.initializers_as_inputs(also_inputs, graph, names)
         F.write_protos(attributes.get(F.MORE_INFO), proto.value_info)
 
-    def initializers_as_inputs(self, found: list[tuple[int, Attribute, Operation]], graph: onnx.GraphProto, names: Names) -> None:
+    def initializers_as_inputs(
+        self, found: list[tuple[int, Attribute, Operation]], graph: onnx.GraphProto, names: Names
+    ) -> None:
         """Put initializers that are graph inputs too at their places."""
         inputs = list(graph.input)
         for position, attr, op in sorted(found, key=lambda f: f[0]):
@@ -356,7 +378,7 @@ class _Exporter:
         if len(stated) != len(op.regions):
             raise op.error(f"has {len(op.regions)} regions, {len(stated)} are named", f"name each in '{F.REGIONS}'")
         lists: dict[str, AttributeProto] = {}
-        for name, region in zip(stated, op.regions):
+        for name, region in zip(stated, op.regions, strict=True):
             block = region.block
             if block.last is None:
                 raise op.error("has a region without onnx.Yield")
@@ -420,5 +442,3 @@ def _position(attr: Attribute) -> int:
     if isinstance(attr, DictAttr):
         attr = attr.get("position") or attr
     return attr.value if isinstance(attr, IntegerAttr) else 0
-
-

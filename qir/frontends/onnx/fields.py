@@ -16,9 +16,10 @@ from qir.frontends.onnx.attributes import opaque_text, proto_attr
 from qir.ir.attributes import ArrayAttr, Attribute, DictAttr, IntegerAttr, StringAttr, dictionary
 
 __all__ = [
-    "ATTRIBUTE_DOCS", "DOC", "DOMAIN", "EXPLICIT", "EXTRA", "FORM", "INITIALIZER", "INPUT", "METADATA", "MORE_INFO", "NAME",
-    "OPSET", "REGIONS", "TENSORS", "UNSET", "VALUE_INFO", "names_of", "read_metadata", "read_protos", "read_text", "string",
-    "strings", "tensor_fields", "write_metadata", "write_protos", "write_tensor_fields", "write_text",
+    "ATTRIBUTE_DOCS", "DOC", "DOMAIN", "EXPLICIT", "EXTRA", "FORM", "INITIALIZER", "INPUT", "METADATA", "MORE_INFO",
+    "NAME", "OPSET", "REGIONS", "TENSORS", "UNSET", "VALUE_INFO", "names_of", "read_metadata", "read_protos",
+    "read_text", "string", "strings", "tensor_fields", "write_metadata", "write_protos", "write_tensor_fields",
+    "write_text",
 ]  # fmt: skip
 
 NAME = "onnx.name"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import onnx
@@ -17,7 +17,7 @@ from qir.frontends.onnx.attributes import AttributeReader, proto_attr, reference
 from qir.frontends.onnx.errors import Place
 from qir.frontends.onnx.order import sort_nodes
 from qir.frontends.onnx.tensors import TensorReader
-from qir.frontends.onnx.types import DIMS, TYPE, TypeRecord, Types
+from qir.frontends.onnx.types import DIMS, TYPE, TypeRecord, Types, exact_type
 from qir.ir.attributes import (
     ArrayAttr,
     Attribute,
@@ -39,7 +39,8 @@ __all__ = ["GraphReader", "Scope"]
 GRAPH, GRAPHS = AttributeProto.GRAPH, AttributeProto.GRAPHS
 _UNIT = UnitAttr()
 _NO_DIMS = ArrayAttr()
-_UNTYPED = TypeRecord(UNKNOWN_TYPE)
+_NOTHING = DictAttr()
+_UNTYPED = TypeRecord(UNKNOWN_TYPE, None, _UNIT)
 _FORMS = frozenset({"value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"})
 
 
@@ -112,8 +113,8 @@ class GraphReader:
             else:
                 infos.outputs.setdefault(info.name, _UNTYPED)
         if inferred is not None:
-            for info in (*inferred.value_info, *inferred.output):
-                if info.name not in listed and info.HasField("type"):
+            for info in (*inferred.value_info, *inferred.input, *inferred.output):
+                if info.HasField("type"):
                     infos.inferred[info.name] = read(info.type).type
         return infos
 
@@ -143,7 +144,8 @@ class GraphReader:
                 also_inputs[info.name] = position, info
                 continue
             record, attributes = self.value_attributes(info)
-            self.define(scope, info.name, block.add_arg(record.type, info.name), "graph input")
+            type = infos.inferred.get(info.name, UNKNOWN_TYPE) if record is _UNTYPED else record.type
+            self.define(scope, info.name, block.add_arg(type, info.name), "graph input")
             inputs.append(attributes)
         for tensor in graph.initializer:
             self.initializer(tensor, block, scope, infos, also_inputs.get(tensor.name))
@@ -154,17 +156,20 @@ class GraphReader:
         values, outputs = self.outputs(graph, scope, infos)
         return values, inputs, outputs, own
 
-    def outputs(self, graph: onnx.GraphProto, scope: Scope, infos: Infos) -> tuple[list[Value], list[dict[str, Attribute]]]:
+    def outputs(
+        self, graph: onnx.GraphProto, scope: Scope, infos: Infos
+    ) -> tuple[list[Value], list[dict[str, Attribute]]]:
         values, outputs = [], []
         for info in graph.output:
             value = scope.find(info.name)
             if value is None:
                 self.place.at(info.name).fail(
-                    f"the graph's output '{info.name}' is defined by no node", "the file is damaged: export the model again"
+                    f"the graph's output '{info.name}' is defined by no node",
+                    "the file is damaged: export the model again",
                 )
             record, attributes = self.value_attributes(info)
             if record.type != value.type and info.HasField("type"):
-                attributes[TYPE] = StringAttr(_one_line(info.type))
+                attributes[TYPE] = exact_type(info.type)
             attributes[F.NAME] = F.string(info.name)
             values.append(value)
             outputs.append(attributes)
@@ -197,12 +202,14 @@ class GraphReader:
     def _explicit(self, ops: list[tuple[Operation, onnx.NodeProto]]) -> tuple[str, ...]:
         kinds = []
         for _, node in ops:
-            fields = [f for f in ("name", "domain", "doc_string", "overload") if not getattr(node, f) and node.HasField(f)]
+            fields = [
+                f for f in ("name", "domain", "doc_string", "overload") if not getattr(node, f) and node.HasField(f)
+            ]
             kinds.append(tuple(fields))
         if not any(kinds):
             return ()
         most = Counter(kinds).most_common(1)[0][0]
-        for (op, _), kind in zip(ops, kinds):
+        for (op, _), kind in zip(ops, kinds, strict=True):
             if kind != most:
                 op.attributes[F.EXPLICIT] = F.strings(kind)
         return most
@@ -217,7 +224,7 @@ class GraphReader:
         for op, node in ops:
             flags = []
             differs = False
-            for name, value in zip(node.output, op.results):
+            for name, value in zip(node.output, op.results, strict=True):
                 has = name in listed
                 if has and name in outputs and (listed[name] != outputs[name] or listed[name].type != value.type):
                     has = False  # two different statements about one value: the second is kept as it is
@@ -237,7 +244,12 @@ class GraphReader:
             )
 
     def initializer(
-        self, tensor: onnx.TensorProto, block: Block, scope: Scope, infos: Infos, also_input: tuple[int, onnx.ValueInfoProto] | None
+        self,
+        tensor: onnx.TensorProto,
+        block: Block,
+        scope: Scope,
+        infos: Infos,
+        also_input: tuple[int, onnx.ValueInfoProto] | None,
     ) -> None:
         name = tensor.name
         if not name:
@@ -317,7 +329,13 @@ class GraphReader:
         return self._nodes([nodes[i] for i in order], block, scope, infos, inferred, again)
 
     def _nodes(
-        self, nodes: Sequence[onnx.NodeProto], block: Block, scope: Scope, infos: Infos, inferred: Any, again: Any = None
+        self,
+        nodes: Sequence[onnx.NodeProto],
+        block: Block,
+        scope: Scope,
+        infos: Infos,
+        inferred: Any,
+        again: Any = None,
     ) -> list[tuple[Operation, onnx.NodeProto]]:
         ops = []
         values, find, append = scope.values, scope.find, block.append
@@ -331,7 +349,7 @@ class GraphReader:
                     self.shared_names = True
                 self._locations[name] = 1
             full_name, cls, domain = self._op(node.domain, node.op_type, node)
-            operands = []
+            operands: list[Value] = []
             for key in node.input:
                 if key:
                     value = values.get(key) or find(key)
@@ -345,7 +363,9 @@ class GraphReader:
             attributes: dict[str, Attribute] = {}
             regions: Sequence[Region] = ()
             if len(node.attribute):
-                regions = self._attributes(node, attributes, scope, inferred_nodes[index] if inferred_nodes is not None else None)
+                regions = self._attributes(
+                    node, attributes, scope, inferred_nodes[index] if inferred_nodes is not None else None
+                )
             if domain is not None:
                 attributes[F.DOMAIN] = domain
             if node.doc_string:
@@ -365,7 +385,7 @@ class GraphReader:
             else:
                 op = UnregisteredOp.create(operands, types, attributes, regions, location, name=full_name)
             append(op)
-            for key, result in zip(outputs, op.results):
+            for key, result in zip(outputs, op.results, strict=True):
                 if key:
                     result.name = key
                     if values.setdefault(key, result) is not result:
@@ -376,11 +396,11 @@ class GraphReader:
             ops.append((op, node))
         return ops
 
-    def _undefined(self, key: str, node: onnx.NodeProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    def _undefined(self, key: str, node: onnx.NodeProto, nodes: Sequence[onnx.NodeProto]) -> NoReturn:
         if any(key in other.output for other in nodes):
             raise Unsorted
         self.place.at(node.name or node.op_type).fail(
-            f"the input '{key}' of this {node.op_type} node is neither a graph input, an initializer nor the output of a node",
+            f"the input '{key}' of this {node.op_type} node is no graph input, no initializer and no node's output",
             "the graph is incomplete: export it again, or cut it at values that exist",
         )
 
@@ -389,10 +409,10 @@ class GraphReader:
         completed = False
         for key in outputs:
             record = infos.outputs.get(key) or infos.listed.get(key)
-            if record is None or record is _UNTYPED:
+            if record is None:
                 types.append(infos.inferred.get(key, UNKNOWN_TYPE) if key else none)
                 continue
-            types.append(record.type)
+            types.append(infos.inferred.get(key, UNKNOWN_TYPE) if record is _UNTYPED else record.type)
             if key in infos.outputs:
                 continue  # the function's result says the rest
             if record.dims is not None or record.exact is not None or key in infos.extra:
@@ -403,15 +423,18 @@ class GraphReader:
 
     def _completions(self, outputs: Sequence[str], infos: Infos, attributes: dict[str, Attribute]) -> None:
         """What ValueInfos say beyond the types of results: one entry per result."""
-        records = [infos.listed.get(k, _UNTYPED) if k not in infos.outputs else _UNTYPED for k in outputs]
+        empty = TypeRecord(UNKNOWN_TYPE)
+        records = [infos.listed.get(k, empty) if k not in infos.outputs else empty for k in outputs]
         if any(r.dims is not None for r in records):
             attributes[DIMS] = ArrayAttr(tuple(r.dims or _NO_DIMS for r in records))
         if any(r.exact is not None for r in records):
-            attributes[TYPE] = ArrayAttr(tuple(r.exact or _UNIT for r in records))
+            attributes[TYPE] = ArrayAttr(tuple(r.exact or _NOTHING for r in records))
         if any(k in infos.extra for k in outputs):
             attributes["onnx.info"] = ArrayAttr(tuple(dictionary(infos.extra.get(k, {})) for k in outputs))
 
-    def _op(self, domain: str, op_type: str, node: onnx.NodeProto | None) -> tuple[str, type[Operation] | None, Attribute | None]:
+    def _op(
+        self, domain: str, op_type: str, node: onnx.NodeProto | None
+    ) -> tuple[str, type[Operation] | None, Attribute | None]:
         """Name and class of a node's operation, and its domain where the name does not say it."""
         try:
             return self._names[domain, op_type]
@@ -448,7 +471,7 @@ class GraphReader:
                 attr = _UNIT
             elif proto.type == GRAPHS and len(proto.graphs):
                 inner = inferred.attribute[position].graphs if inferred is not None else [None] * len(proto.graphs)
-                graphs += [(f"{name}[]", g, i) for g, i in zip(proto.graphs, inner)]
+                graphs += [(f"{name}[]", g, i) for g, i in zip(proto.graphs, inner, strict=True)]
                 attr = _UNIT
             elif not name or "." in name:
                 extra = attributes.get(F.EXTRA, ArrayAttr())
@@ -464,11 +487,15 @@ class GraphReader:
                 if constant and name in _FORMS:
                     name, attr = self._constant_form(name, proto, attributes)
             if name in attributes:
-                self.place.at(node.name or node.op_type).fail(f"the attribute '{name}' is given twice", "the file is damaged")
+                self.place.at(node.name or node.op_type).fail(
+                    f"the attribute '{name}' is given twice", "the file is damaged"
+                )
             if proto.HasField("doc_string"):
                 docs = attributes.get(F.ATTRIBUTE_DOCS, DictAttr())
                 assert isinstance(docs, DictAttr)
-                attributes[F.ATTRIBUTE_DOCS] = dictionary({**dict(docs.entries), proto.name: StringAttr(proto.doc_string)})
+                attributes[F.ATTRIBUTE_DOCS] = dictionary(
+                    {**dict(docs.entries), proto.name: StringAttr(proto.doc_string)}
+                )
             if attr is not _UNIT:
                 attributes[name] = attr
         return self._regions(node, graphs, attributes, scope) if graphs else ()
@@ -480,7 +507,9 @@ class GraphReader:
             assert isinstance(known, DictAttr)
             attributes[F.TENSORS] = dictionary({**dict(known.entries), name: extra})
 
-    def _constant_form(self, name: str, proto: AttributeProto, attributes: dict[str, Attribute]) -> tuple[str, Attribute]:
+    def _constant_form(
+        self, name: str, proto: AttributeProto, attributes: dict[str, Attribute]
+    ) -> tuple[str, Attribute]:
         """The ``value`` tensor of a constant that is given as a number, a string or a list."""
         attributes[F.FORM] = F.string(name)
         if name == "value_string":
@@ -514,14 +543,8 @@ class GraphReader:
         values, inputs, outputs, own = self.graph(graph, block, Scope(scope), inferred)
         if graph.HasField("name"):
             own[F.NAME] = StringAttr(graph.name)
-        named = [{F.NAME: F.string(arg.name or ""), **entry} for arg, entry in zip(block.args, inputs)]
+        named = [{F.NAME: F.string(arg.name or ""), **entry} for arg, entry in zip(block.args, inputs, strict=True)]
         own["onnx.inputs"] = ArrayAttr(tuple(dictionary(entry) for entry in named))
         own["onnx.outputs"] = ArrayAttr(tuple(dictionary(entry) for entry in outputs))
         block.append(dialect.Yield.create(values, (), own))
         return Region([block])
-
-
-def _one_line(message: Any) -> str:
-    from google.protobuf import text_format
-
-    return str(text_format.MessageToString(message, as_one_line=True))

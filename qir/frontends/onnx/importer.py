@@ -31,6 +31,7 @@ from qir.ir.attributes import (
     dictionary,
 )
 from qir.ir.context import Context, no_gc
+from qir.ir.core import Value
 from qir.ir.diagnostics import Diagnostic, QirError
 from qir.ir.location import FileLineColLoc, NameLoc, UnknownLoc
 from qir.ir.tensors import BytesTensor
@@ -42,7 +43,9 @@ __all__ = ["import_model", "opset_attributes", "opset_imports"]
 OLDEST_IR = 1
 
 
-def import_model(source: str | os.PathLike[str] | onnx.ModelProto, ctx: Context, *, folder: str | None = None, check: bool = True) -> ModuleOp:
+def import_model(
+    source: str | os.PathLike[str] | onnx.ModelProto, ctx: Context, *, folder: str | None = None, check: bool = True
+) -> ModuleOp:
     """See `qir.frontends.onnx.import_onnx`."""
     with no_gc():
         mapped = None
@@ -91,13 +94,17 @@ class _Importer:
 
     def model(self, model: onnx.ModelProto) -> ModuleOp:
         self._check(model)
-        reader = GraphReader(self.ctx, self.place, self.types, self.tensors, [(f.domain, f.name) for f in model.functions])
+        reader = GraphReader(
+            self.ctx, self.place, self.types, self.tensors, [(f.domain, f.name) for f in model.functions]
+        )
         module = empty_module(attributes=self._module_attributes(model))
         graph = model.graph
         inferred = None if _fully_typed(graph) else inferred_model(model)
         func = make_func("main", [])
         block = func.body
-        values, inputs, outputs, own = reader.graph(graph, block, Scope(), inferred.graph if inferred is not None else None)
+        values, inputs, outputs, own = reader.graph(
+            graph, block, Scope(), inferred.graph if inferred is not None else None
+        )
         if not graph.HasField("name"):
             own[F.NAME] = UnitAttr()
         elif graph.name != "main":
@@ -119,10 +126,13 @@ class _Importer:
             what = "no graph" if not model.HasField("graph") else "no ir_version"
             place.fail(f"this is no ONNX model: it has {what}", "give a .onnx file that holds a whole model")
         if model.ir_version < OLDEST_IR:
-            place.fail(f"this is no ONNX model: its ir_version is {model.ir_version}", "the file is damaged: export the model again")
+            place.fail(
+                f"this is no ONNX model: its ir_version is {model.ir_version}",
+                "the file is damaged: export the model again",
+            )
         if model.ir_version > onnx.IR_VERSION:
             place.fail(
-                f"the model has ir_version {model.ir_version}, ONNX {onnx.__version__} knows versions up to {onnx.IR_VERSION}",
+                f"the model has ir_version {model.ir_version}, onnx {onnx.__version__} knows them up to {onnx.IR_VERSION}",
                 "install a newer onnx package, or export the model for an older version",
             )
         if not model.opset_import and model.ir_version >= 3:
@@ -131,19 +141,23 @@ class _Importer:
         for entry in model.opset_import:
             if seen.setdefault(entry.domain, entry.version) != entry.version:
                 place.fail(
-                    f"the model declares two versions of the domain '{entry.domain or 'ai.onnx'}': {seen[entry.domain]} and {entry.version}",
+                    f"the model declares two versions of '{entry.domain or 'ai.onnx'}': "
+                    f"{seen[entry.domain]} and {entry.version}",
                     "export it again",
                 )
         newest = onnx.defs.onnx_opset_version()
-        if seen.get("", seen.get("ai.onnx", 0)) > newest:
+        used = seen.get("", seen.get("ai.onnx", 0))
+        if used > newest:
             place.fail(
-                f"the model uses opset {seen.get('', seen.get('ai.onnx'))}, ONNX {onnx.__version__} knows opsets up to {newest}",
+                f"the model uses opset {used}, onnx {onnx.__version__} knows them up to {newest}",
                 "install a newer onnx package, or export the model with an older opset",
             )
 
     def _module_attributes(self, model: onnx.ModelProto) -> dict[str, Attribute]:
         own: dict[str, Attribute] = {}
-        F.read_text(model, own, "ir_version", "producer_name", "producer_version", "domain", "model_version", "doc_string")
+        F.read_text(
+            model, own, "ir_version", "producer_name", "producer_version", "domain", "model_version", "doc_string"
+        )
         own.update(opset_attributes(model.opset_import))
         metadata = F.read_metadata(model.metadata_props)
         if metadata is not None:
@@ -156,11 +170,17 @@ class _Importer:
             type = tensor([len(data)], ui8)
             key = self.tensors.key("training_info")
             large = len(data) > 16
-            own["onnx.training_info"] = DenseResourceAttr(key, type, BytesTensor(data, type)) if large else dense_from_bytes(data, type)
+            own["onnx.training_info"] = (
+                DenseResourceAttr(key, type, BytesTensor(data, type)) if large else dense_from_bytes(data, type)
+            )
         return own
 
     def _finish(
-        self, func: FuncOp, inputs: list[dict[str, Attribute]], outputs: list[dict[str, Attribute]], own: dict[str, Attribute]
+        self,
+        func: FuncOp,
+        inputs: list[dict[str, Attribute]],
+        outputs: list[dict[str, Attribute]],
+        own: dict[str, Attribute],
     ) -> None:
         func.update_type()
         if any(inputs):
@@ -185,7 +205,8 @@ class _Importer:
             reader.define(scope, name, block.add_arg(listed.get(name, UNKNOWN_TYPE), name), "function input")
         ops = reader.nodes(function.node, block, scope, infos, None)
         own = reader.graph_attributes(function, infos, ops, scope)
-        values, outputs = [], []
+        values: list[Value] = []
+        outputs: list[dict[str, Attribute]] = []
         for name in function.output:
             value = scope.find(name)
             if value is None:
@@ -244,12 +265,12 @@ def opset_imports(attributes: dict[str, Attribute], imports: Any) -> None:
     """Fill a list of OperatorSetIdProtos from attributes: the standard domain first, the others by name. The exact list
     counts as long as it says the same versions."""
     stated = attributes.get(F.OPSET)
-    versions = {k: v.value for k, v in stated.entries if isinstance(v, IntegerAttr)} if isinstance(stated, DictAttr) else {}
+    versions = (
+        {k: v.value for k, v in stated.entries if isinstance(v, IntegerAttr)} if isinstance(stated, DictAttr) else {}
+    )
     F.write_protos(attributes.get("onnx.opset_import"), imports)
     if len(imports) and {e.domain or "ai.onnx": e.version for e in imports} == versions:
         return
     del imports[:]
     for domain, version in sorted(versions.items(), key=lambda kv: (kv[0] != "ai.onnx", kv[0])):
         imports.add(domain="" if domain == "ai.onnx" else domain, version=version)
-
-

@@ -21,7 +21,11 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         if field.name != "initializer":
             _set(copy.graph, field, value)
     for tensor in model.graph.initializer:
-        if len(tensor.raw_data) <= KEEP and tensor.data_location != onnx.TensorProto.EXTERNAL and not tensor.HasField("segment"):
+        if (
+            len(tensor.raw_data) <= KEEP
+            and tensor.data_location != onnx.TensorProto.EXTERNAL
+            and not tensor.HasField("segment")
+        ):
             copy.graph.initializer.add().CopyFrom(tensor)
         else:
             copy.graph.initializer.add(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)

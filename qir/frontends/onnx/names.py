@@ -18,7 +18,11 @@ class Names:
     """
 
     def __init__(
-        self, outer: Names | None, block: Block, output_names: Sequence[str | None], input_names: Sequence[str | None] = ()
+        self,
+        outer: Names | None,
+        block: Block,
+        output_names: Sequence[str | None],
+        input_names: Sequence[str | None] = (),
     ) -> None:
         self.outer = outer
         self.names: dict[Value, str] = {}
@@ -78,7 +82,7 @@ def _made_up(value: Value) -> str:
 def _captured(outer: Names, block: Block) -> set[str]:
     """The names that a graph takes from those around it: no value inside may have one of them."""
     inside: set[Value] = set(block.args)
-    found = set()
+    found: set[str] = set()
     for top in block:
         for op in top.walk():
             inside.update(op.results)

@@ -55,5 +55,3 @@ def read_model(path: str, place: Place) -> tuple[onnx.ModelProto, memoryview]:
 def _starts_like_a_model(data: memoryview) -> bool:
     """Whether the first field is one with which models begin: ir_version, a producer or the graph."""
     return data[0] in (0x08, 0x12, 0x1A, 0x22, 0x3A, 0x42)
-
-

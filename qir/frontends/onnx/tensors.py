@@ -56,12 +56,16 @@ class TensorReader:
         shape = tuple(tensor.dims)
         number = tensor.data_type
         if number == 0:
-            self.place.at(name).fail(f"tensor '{name}' has no element type", "the file is damaged: export the model again")
+            self.place.at(name).fail(
+                f"tensor '{name}' has no element type", "the file is damaged: export the model again"
+            )
         element = self.types.element(number)
         count = 1
         for size in shape:
             if size < 0:
-                self.place.at(name).fail(f"tensor '{name}' has the negative size {size}", "the file is damaged: export the model again")
+                self.place.at(name).fail(
+                    f"tensor '{name}' has the negative size {size}", "the file is damaged: export the model again"
+                )
             count *= size
         if count > LIMIT:
             sizes = " x ".join(map(str, shape))
@@ -77,7 +81,9 @@ class TensorReader:
             return self._external(tensor, name, type, count, inline)
         if tensor.HasField("segment"):
             if self.mapped is None:
-                self.place.at(name).fail(f"tensor '{name}' is stored in segments", "no reader of ONNX supports them: save the model again")
+                self.place.at(name).fail(
+                    f"tensor '{name}' is stored in segments", "no reader of ONNX supports them: save the model again"
+                )
             begin, end = tensor.segment.begin, tensor.segment.end
             if number not in _SIX_BITS:
                 self._check(end - begin, expected, name, type)
@@ -116,7 +122,9 @@ class TensorReader:
     def _strings(self, tensor: onnx.TensorProto, name: str, type: TensorType, count: int) -> TensorAttr:
         values = tuple(tensor.string_data)
         if len(values) != count:
-            self.place.at(name).fail(f"tensor '{name}' has {len(values)} strings, {type} needs {count}", "the file is damaged")
+            self.place.at(name).fail(
+                f"tensor '{name}' has {len(values)} strings, {type} needs {count}", "the file is damaged"
+            )
         return DenseStringAttr(type, values)
 
     def _typed(self, tensor: onnx.TensorProto, name: str, type: TensorType, count: int) -> bytes:
@@ -159,7 +167,8 @@ class TensorReader:
         offset = offset or 0
         if length is not None and length != stored:
             place.fail(
-                f"tensor '{name}' says that '{location}' holds {length} bytes of it, {type} needs {stored}", "the file is damaged"
+                f"tensor '{name}' says that '{location}' holds {length} bytes of it, {type} needs {stored}",
+                "the file is damaged",
             )
         if offset + stored > len(buffer):
             place.fail(
@@ -167,7 +176,9 @@ class TensorReader:
                 "the data file is cut off or belongs to another model: copy it again",
             )
         if tensor.data_type in _SIX_BITS:
-            return self._finish(_unpack_six(buffer[offset : offset + stored], count), name, type, count, expected, inline)
+            return self._finish(
+                _unpack_six(buffer[offset : offset + stored], count), name, type, count, expected, inline
+            )
         if inline or count <= INLINE_LIMIT:
             return self._finish(buffer[offset : offset + stored], name, type, count, expected, True)
         path = os.path.join(self.folder, location)
@@ -243,7 +254,9 @@ def stored_bytes(attr: TensorAttr) -> bytes | memoryview:
     return data
 
 
-def tensor_proto(attr: TensorAttr, proto: onnx.TensorProto, data: Callable[[TensorAttr], bytes | None] | None = None) -> None:
+def tensor_proto(
+    attr: TensorAttr, proto: onnx.TensorProto, data: Callable[[TensorAttr], bytes | None] | None = None
+) -> None:
     """Fill `proto` with element type, sizes and data. `data` may give other raw bytes, or None for none."""
     number = NUMBERS.get(attr.type.element)
     if number is None:

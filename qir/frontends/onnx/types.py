@@ -2,7 +2,8 @@
 
 A type of the IR says element types and sizes. What else a TypeProto can say goes into attributes beside it: names of
 dimensions into ``onnx.dims`` (one string per dimension, empty for none), anything that these two cannot give back
-exactly (denotations, fields set to their default) into ``onnx.type`` as protobuf text.
+exactly (denotations, fields set to their default) into ``onnx.type`` as protobuf text; ``onnx.type`` alone says that
+the model gives no type.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import onnx
 from google.protobuf import text_format
 
 from qir.dialects.onnx_types import ELEMENTS, NUMBERS, UNDEFINED, UNKNOWN_TYPE, container, contents
-from qir.ir.attributes import ArrayAttr, Attribute, StringAttr
+from qir.ir.attributes import ArrayAttr, Attribute, StringAttr, UnitAttr
 from qir.ir.types import FunctionType, OpaqueType, TensorType, Type
 
-__all__ = ["DIMS", "TYPE", "TypeRecord", "Types", "dims_attr", "type_proto"]
+__all__ = ["DIMS", "TYPE", "TypeRecord", "Types", "dims_attr", "exact_type", "type_proto"]
 
 DIMS = "onnx.dims"
 TYPE = "onnx.type"
@@ -31,7 +32,7 @@ class TypeRecord:
 
     type: Type
     dims: ArrayAttr | None = None
-    exact: StringAttr | None = None
+    exact: StringAttr | UnitAttr | None = None
 
     def attributes(self) -> dict[str, Attribute]:
         """The attributes of a function's argument or result of this type."""
@@ -60,9 +61,9 @@ class Types:
             dims = _dims(proto)
             type = self._type(proto)
             type = self.interned.setdefault(type, type)
-            exact = None
+            exact: StringAttr | None = None
             if type_proto(type, dims) != proto:
-                exact = StringAttr(text_format.MessageToString(proto, as_one_line=True))
+                exact = exact_type(proto)
             record = self.records[key] = TypeRecord(type, dims, exact)
         return record
 
@@ -104,6 +105,11 @@ class Types:
         return TensorType(tuple(shape), element)
 
 
+def exact_type(proto: onnx.TypeProto) -> StringAttr:
+    """The ``onnx.type`` attribute that gives a TypeProto back."""
+    return StringAttr(text_format.MessageToString(proto, as_one_line=True))
+
+
 def _dims(proto: onnx.TypeProto) -> ArrayAttr | None:
     if proto.WhichOneof("value") != "tensor_type":
         return None
@@ -117,15 +123,16 @@ def dims_attr(names: Sequence[str]) -> ArrayAttr:
 
 
 def type_proto(type: Type, dims: Attribute | None = None, exact: Attribute | None = None) -> onnx.TypeProto | None:
-    """The TypeProto of a type and the attributes beside it; None for an unknown type.
+    """The TypeProto of a type and the attributes beside it; None for one that nobody gives.
 
     A stale attribute (another rank, another type) is ignored. Raises ValueError for types that ONNX does not have.
     """
     if isinstance(exact, StringAttr):
-        proto = text_format.Parse(exact.value, onnx.TypeProto())
+        proto = onnx.TypeProto()
+        text_format.Parse(exact.value, proto)
         if _compatible(Types(lambda number: UNKNOWN_TYPE).read(proto).type, type):
             return proto
-    if type == UNKNOWN_TYPE:
+    if type == UNKNOWN_TYPE or isinstance(exact, UnitAttr):
         return None
     proto = onnx.TypeProto()
     names: list[str] = []
@@ -142,7 +149,9 @@ def _compatible(a: Type, b: Type) -> bool:
             return False
         if a.shape is None or b.shape is None:
             return True
-        return len(a.shape) == len(b.shape) and all(None in (x, y) or x == y for x, y in zip(a.shape, b.shape))
+        return len(a.shape) == len(b.shape) and all(
+            None in (x, y) or x == y for x, y in zip(a.shape, b.shape, strict=True)
+        )
     return a == b or UNKNOWN_TYPE in (a, b)
 
 
@@ -173,7 +182,9 @@ def _fill(proto: onnx.TypeProto, type: Type, names: Sequence[str] = ()) -> None:
         _fill_tensor(proto.sparse_tensor_type, types[0], ())
 
 
-def _fill_tensor(proto: onnx.TypeProto.Tensor | onnx.TypeProto.SparseTensor, type: TensorType, names: Sequence[str]) -> None:
+def _fill_tensor(
+    proto: onnx.TypeProto.Tensor | onnx.TypeProto.SparseTensor, type: TensorType, names: Sequence[str]
+) -> None:
     proto.elem_type = _number(type.element)
     if type.shape is None:
         return
