@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import attrs
 
@@ -18,15 +19,43 @@ from qir.ir import (
     SymbolRefAttr,
     SymbolTable,
     TensorType,
+    Trait,
     Value,
 )
 from qir.numerics.scheme import Granularity, Product, Scheme
+from qir.passes.base import Pass, option
 from qir.passes.quantize.filters import Selection
 from qir.passes.quantize.placement import Edge, Key, Placement, PlannedOp
 from qir.passes.quantize.queries import main_function, quantizer_name
-from qir.target import Axis, Target, Weight, node_name
+from qir.passes.registry import register_pass
+from qir.target import Axis, Target, Weight, get_target, node_name
 
-__all__ = ["annotate"]
+__all__ = ["Annotate", "annotate"]
+
+
+@register_pass
+@attrs.frozen
+class Annotate(Pass):
+    """Put quantizers on the edges that a target's data sheet asks for.
+
+    Why something was or was not quantized is said in remarks.
+    """
+
+    name: ClassVar[str] = "annotate"
+    dialects: ClassVar[tuple[str, ...]] = ("qsim",)
+
+    target: str = option("", "whose data sheet is read; by default the one that the module names (qir.target)")
+    only: tuple[str, ...] = option((), "quantize these alone: node names, op types or globs")
+    exclude: tuple[str, ...] = option((), "leave these in float: node names, op types or globs")
+
+    def run(self, module: Operation, ctx: Context) -> bool:
+        assert isinstance(module, ModuleOp)
+        name = self.target or module.attr("qir.target", "")
+        if not name:
+            raise module.error("names no target", "write annotate{target=onnxruntime}")
+        changed = annotate(module, ctx, get_target(str(name)), self.only, self.exclude)
+        self.count(ctx, "quantizers", sum(op.name == "qsim.quantizer" for op in module.body))
+        return changed
 
 
 def annotate(
@@ -52,8 +81,8 @@ def annotate(
     module.attributes["qir.target"] = StringAttr(target.name)
     _remark_nested(func, ctx, target)
     if not placement.quantized:
-        ctx.warning(func.location, f"nothing is quantized: no operation meets the data sheet of {target.name}",
-                    "list the reasons with --remarks")  # fmt: skip
+        message = f"nothing is quantized: no operation meets the data sheet of {target.name}"
+        ctx.warning(func.location, message, "list the reasons with --remarks missed")
     return bool(placement.quantized)
 
 
@@ -107,8 +136,9 @@ class _Annotator:
         if edge.users is not None:
             users = tuple(edge.users)
         first = min((u for u, _ in users if u in self.order), key=self.order.__getitem__, default=None)
-        late = source is None or source.name == "onnx.Constant"  # constants are listed far above: stay near the reader
-        before = first if late and first is not None else source.next if source is not None else self.placement.block.first
+        # Arguments and constants are listed far above: the fake stands before its first reader. Others: after the op.
+        near = source is None or source.has_trait(Trait.CONSTANT_LIKE)
+        before = first if near or source is None else source.next
         fake = self.fake(value, name, before, location)
         for user, index in users:
             user.set_operand(index, fake.result)
@@ -123,10 +153,11 @@ class _Annotator:
             granularity = scheme.granularity if axis is None else Granularity.per_axis(axis)
             self.constant(op, index, scheme.evolve(granularity=granularity))
         for index, bias in plan.biases.items():
-            x, w = (quantizer_name(op.operands[i]) if (i := plan.position(key)) is not None else None for key in bias.of)
+            x, w = (quantizer_name(op.operands[plan.position(key)]) for key in bias.of)
             assert x is not None and w is not None
             product = Product(x, w, 0, bias.factor(op))
-            self.constant(op, index, self.target.schemes[bias.scheme].evolve(product=product, granularity=Granularity.per_tensor()))
+            scheme = self.target.schemes[bias.scheme]
+            self.constant(op, index, scheme.evolve(product=product, granularity=Granularity.per_tensor()))
 
     def constant(self, op: Operation, index: int, scheme: Scheme) -> None:
         value = op.operands[index]
@@ -170,7 +201,9 @@ def _axis(op: Operation, value: Value, weight: Weight) -> int | None:
 def _remark_nested(func: Operation, ctx: Context, target: Target) -> None:
     """Operations of the data sheet inside the subgraphs of If, Loop and Scan."""
     for op in func.walk():
-        if op.parent_op is not None and op.parent_op is not func and op is not func:
-            if any(rule.role == "compute" for rule in target.rules_for(op.name)):
-                inside = op.parent_op
-                ctx.remark("missed", op.location, f"{op.name} stays float: it stands in a subgraph of {inside.name}", "annotate")
+        around = op.parent_op
+        if op is func or around is func or around is None:
+            continue
+        if any(rule.role == "compute" for rule in target.rules_for(op.name)):
+            message = f"{op.name} stays float: it stands in a subgraph of {around.name}"
+            ctx.remark("missed", op.location, message, "annotate")

@@ -40,9 +40,9 @@ class PlannedOp:
     def result_scheme(self) -> str | None:
         return next(iter(self.data.values())) if self.rule.role == "move" else self.rule.result
 
-    def position(self, key: str) -> int | None:
+    def position(self, key: str) -> int:
         """The position of the operand that the data sheet calls `key`."""
-        return next(iter(operand_indices(self.op, key)), None)
+        return operand_indices(self.op, key)[0]
 
 
 @attrs.define(eq=False)
@@ -57,8 +57,11 @@ class Edge:
 
 
 class Placement:
-    """Reads a target's rules over a block. `edges` are the activations (and constants in their place) to be quantized, in
-    program order; `quantized` the operations with rules that apply, `left` the others with the reason."""
+    """Reads a target's rules over a block.
+
+    `edges` are the activations (and constants in their place) to be quantized, in program order; `quantized` are the
+    operations to which rules apply, `left` the others with the reason.
+    """
 
     def __init__(self, block: Block, target: Target, selection: Selection) -> None:
         self.block, self.target, self.selection = block, target, selection
@@ -89,7 +92,7 @@ class Placement:
     # ------------------------------------------------------------ rules
     def _read_rules(self) -> None:
         for op in self.block:
-            if not op.results or op.has_trait(Trait.CONSTANT_LIKE) or op.has_trait(Trait.TERMINATOR) or op.name == "onnx.NoValue":
+            if not op.results or op.has_trait(Trait.CONSTANT_LIKE) or op.name == "onnx.NoValue":
                 continue
             reason = self.selection.reason(op)
             if reason is None:

@@ -1,0 +1,56 @@
+"""``calibrate``: the parameters of every quantizer, from data."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+
+from qir.dialects.builtin import ModuleOp
+from qir.ir import Context, Operation
+from qir.passes.base import Pass, option
+from qir.passes.quantize.queries import main_function
+from qir.passes.registry import register_pass
+
+__all__ = ["Calibrate"]
+
+
+@register_pass
+@attrs.frozen
+class Calibrate(Pass):
+    """Run the float model on data and find range, scale and zero point of every quantizer.
+
+    Quantizers that have a scale keep it. The memory needed is one batch and one observer per quantizer.
+    """
+
+    name: ClassVar[str] = "calibrate"
+    dialects: ClassVar[tuple[str, ...]] = ("qsim",)
+
+    data: str = option("", "an .npz, a folder of .npz, .npy or images, or module:function")
+    method: str = option("mse", "how activation ranges are found", choices=("minmax", "percentile", "mse", "kl"))
+    weights: str = option("mse", "how weight ranges are found", choices=("minmax", "mse"))
+    p: float = option(99.99, "the percentile")
+    samples: int = option(0, "read at most so many samples (0: all)")
+    batch: int = option(0, "samples at once where the model's batch is free (0: chosen by size)")
+    again: bool = option(False, "also those that have a scale already")
+    device: str = option("cpu", "where the model runs")
+    size: tuple[int, ...] = option((), "images: width,height")
+    mean: tuple[float, ...] = option((), "images: subtracted, one number or one per channel")
+    scale: tuple[float, ...] = option((), "images: multiplied after that, one number or one per channel")
+    layout: str = option("", "images: nchw or nhwc; by default what the input's shape says")
+    bgr: bool = option(False, "images: blue first")
+
+    def run(self, module: Operation, ctx: Context) -> bool:
+        from qir.calibration.calibrator import Method, calibrate
+        from qir.calibration.data import input_specs, open_data
+
+        assert isinstance(module, ModuleOp)
+        if not 50.0 < self.p <= 100.0:
+            raise module.error(f"calibrate{{p={self.p}}}: a percentile lies between 50 and 100")
+        specs = input_specs(main_function(module)) if self.data else []
+        images: dict[str, Any] = {"size": self.size, "mean": self.mean, "scale": self.scale, "layout": self.layout, "bgr": self.bgr}
+        records = open_data(self.data, specs, images) if self.data else None
+        method = Method(self.method, self.weights, self.p)
+        count = calibrate(module, ctx, records, specs, method, self.batch, self.samples, self.again, self.device)
+        self.count(ctx, "quantizers", count)
+        return count > 0
