@@ -64,6 +64,7 @@ def quantize(
     module = load_model(model, ctx)
     report = _Report(data or _data_of(manager), options.get("device") or "cpu")
     manager.instrumentations += [report, *watchers]
+    _seed(options.get("seed") or 0)
     manager.run(module, ctx)
     errors = tuple(report.errors)
     scores: dict[str, Any] = {}
@@ -114,7 +115,7 @@ def make_pipeline(target: Target, pipeline: str | None, options: Mapping[str, An
         )
     given = {key: value for key, value in options.items() if value is not None and value != ()}
     for key in given:
-        if key not in takes and key != "device":
+        if key not in takes and key not in ("device", "seed"):  # these two are the whole job's
             fail(None, f"no pass of the pipeline takes --{key}", f"the pipeline is {manager}")
     if pipeline is not None:  # what the text says stands, the command line only adds
         given.pop("data", None)
@@ -147,6 +148,15 @@ def _with_options(nested: Nested, given: Mapping[str, Any]) -> Nested:
                 fail(None, f"--{spec.name} {value}: {error}", spec.help or None)
         items.append(attrs.evolve(item, **changes) if changes else item)
     return Nested(nested.anchor, items)
+
+
+def _seed(seed: int) -> None:
+    """What is random starts from here: torch's and numpy's generators (a user's data function may use them)."""
+    import numpy as np
+    import torch
+
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
 
 
 def _data_of(manager: PassManager) -> str | None:
