@@ -137,7 +137,7 @@ def _q_gemm(node: Node) -> Kernel:
     output = _constants(node, 7, 8) if node.has(8) else []
     if product is None or known is None or output is None or (node.has(6) and bias is None):
         return lambda *tensors: semantics.q_gemm(*tensors, alpha=alpha, trans_a=trans_a, trans_b=trans_b)
-    factor = semantics.gemm_multiplier(alpha, *known, output[0] if output else None)
+    factor = semantics.gemm_multiplier(alpha, known[0], known[1], output[0] if output else None)
 
     def run(a: Tensor, *_: Any) -> Tensor:
         sums = product(a.transpose(0, 1) if trans_a else a)

@@ -50,6 +50,7 @@ _MODULES: dict[str, list[str]] = {
     "quant": ["qir.interpreter.kernels"],
     "func": ["qir.interpreter.kernels"],
     "builtin": ["qir.interpreter.kernels"],
+    "onnxruntime": ["qir.lowering.onnxruntime.kernels"],
 }
 
 
