@@ -51,7 +51,7 @@ def built(checkout: Path) -> Path:
 
 
 def bare_venv(folder: Path) -> Path:
-    """A virtual environment with nothing installed, that finds this one's libraries but not its packages' path files."""
+    """A virtual environment with nothing installed that finds this one's libraries, but not its path files."""
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     python = folder / "bin" / "python"
     packages = run(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=folder.parent).strip()
