@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from qir.dialects.cast_syntax import CastOp
 from qir.ir.attributes import Attribute, StringAttr
 from qir.ir.context import Dialect
 from qir.ir.core import Block, Operation, Region, Trait
@@ -30,7 +31,7 @@ class ModuleOp(Operation):
 
 
 @op_def("builtin.unrealized_conversion_cast", Trait.PURE)
-class UnrealizedConversionCastOp(Operation):
+class UnrealizedConversionCastOp(CastOp):
     """Values of other types that stand for the same; removed before the end."""
 
     inputs = variadic_operand(ANY)

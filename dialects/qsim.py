@@ -9,6 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qir.dialects.qsim_syntax import (
+    edge_from_clauses,
+    edge_to_clauses,
+    quantizer_from_clauses,
+    quantizer_to_clauses,
+)
 from qir.ir.attributes import (
     ArrayAttr,
     Attribute,
@@ -52,6 +58,8 @@ from qir.numerics.scheme import Granularity, Product, Scheme
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from qir.text.clauses import ClauseReader, ClauseWriter
+
 __all__ = [
     "DIALECT", "DecodeDynamicOp", "DecodeOp", "EncodeDynamicOp", "EncodeOp", "FakeOp", "QuantizerOp", "make_quantizer",
     "quantizer_of", "scheme_attributes",
@@ -91,6 +99,13 @@ class QuantizerOp(Operation):
     stats = optional_attr(TENSOR, doc="what was observed, where a later merge or re-targeting needs it")
     train = optional_attr(UNIT, doc="the scale is being trained")
     offset = optional_attr(TENSOR, doc="AdaRound's rounding variables")
+
+    @classmethod
+    def from_clauses(cls, clauses: ClauseReader) -> Operation:
+        return quantizer_from_clauses(cls, clauses)
+
+    def to_clauses(self, writer: ClauseWriter) -> str | None:
+        return quantizer_to_clauses(self, writer)
 
     @property
     def granularity(self) -> Granularity:
@@ -282,13 +297,24 @@ def _verify_product(op: Operation, quantizer: QuantizerOp) -> Iterator[str]:
         }
         for ref in refs:
             if ref not in edges:
-                yield (
-                    f"has the scale product(@{', @'.join(refs)}), but its user '{user.name}' has no input quantized by @{ref}"
-                )
+                yield (f"is product(@{', @'.join(refs)}), but its user '{user.name}' has no input quantized by @{ref}")
+
+
+class _Edge(Operation):
+    """An operation on one edge that names its quantizer: ``%x by @q``."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_clauses(cls, clauses: ClauseReader) -> Operation:
+        return edge_from_clauses(cls, clauses)
+
+    def to_clauses(self, writer: ClauseWriter) -> str | None:
+        return edge_to_clauses(self, writer)
 
 
 @op_def("qsim.fake", Trait.PURE)
-class FakeOp(Operation):
+class FakeOp(_Edge):
     """Simulates a quantizer on one edge: float in, decode(encode(x)) out."""
 
     x = operand(FLOAT_TENSOR)
@@ -307,7 +333,7 @@ class FakeOp(Operation):
 
 
 @op_def("qsim.encode", Trait.PURE)
-class EncodeOp(Operation):
+class EncodeOp(_Edge):
     """Float to codes of the quantizer's storage."""
 
     x = operand(FLOAT_TENSOR)
@@ -320,7 +346,7 @@ class EncodeOp(Operation):
 
 
 @op_def("qsim.decode", Trait.PURE)
-class DecodeOp(Operation):
+class DecodeOp(_Edge):
     """Codes of the quantizer's storage to float."""
 
     x = operand(ANY_TENSOR)
@@ -348,7 +374,7 @@ def _verify_codes(op: Operation, codes: Value, values: Value, verifier: Verifier
 
 
 @op_def("qsim.encode_dynamic", Trait.PURE)
-class EncodeDynamicOp(Operation):
+class EncodeDynamicOp(_Edge):
     """Float to codes with parameters from the tensor itself, which are results too."""
 
     x = operand(FLOAT_TENSOR)
@@ -367,7 +393,7 @@ class EncodeDynamicOp(Operation):
 
 
 @op_def("qsim.decode_dynamic", Trait.PURE)
-class DecodeDynamicOp(Operation):
+class DecodeDynamicOp(_Edge):
     """Codes to float with the parameters that ``encode_dynamic`` gave."""
 
     x = operand(ANY_TENSOR)

@@ -68,6 +68,11 @@ class ClauseReader:
         last = self._clauses[-1].tokens[-1] if self._clauses else self._name
         fail(SourceLoc(self._reader.source, last.end, last.end + 1), f"'{self._name.text}': {message}", hint)
 
+    @property
+    def last(self) -> int:
+        """Where the clause that was taken last stands."""
+        return self._clauses[self._next - 1].tokens[0].start if self._next else self._name.start
+
     def end(self) -> None:
         """Raise an error where a clause is left over."""
         if self._next < len(self._clauses):
@@ -133,6 +138,10 @@ class ClauseReader:
         """``{key = value}``, or nothing."""
         return {} if self._peek("DICT") is None else dict(self._reader.dictionary(self._take("DICT").tokens[0]))
 
+    def has_signature(self) -> bool:
+        """Whether ``: (types) -> types`` stands here."""
+        return self._peek("SIGNATURE") is not None
+
     def signature(self) -> FunctionType:
         """``: (types) -> types``."""
         return self._reader.signature(self._take("SIGNATURE").tokens[0])
@@ -154,9 +163,16 @@ class ClauseReader:
         """``: t`` as it is written, for what only looks like a type (``: i8<-127:127>``)."""
         return self._take("TYPING").tokens[0].text
 
+    def targets(self) -> tuple[Type, ...]:
+        """``to t, t``."""
+        return tuple(self._reader.type_of(t) for t in self._take("TARGET").tokens)
+
     def target(self) -> Type:
         """``to t``."""
-        return self._reader.type_of(self._take("TARGET").tokens[0])
+        tokens = self._take("TARGET").tokens
+        if len(tokens) != 1:
+            self.fail("one type is expected here", at=tokens[1].start)
+        return self._reader.type_of(tokens[0])
 
 
 class ClauseWriter(Protocol):
@@ -168,6 +184,10 @@ class ClauseWriter(Protocol):
 
     def values(self, values: Sequence[Value]) -> str:
         """``%a, %b``."""
+        ...
+
+    def attribute(self, attribute: Attribute) -> str:
+        """The text of an attribute."""
         ...
 
     def attributes(self, *hidden: str) -> str:
