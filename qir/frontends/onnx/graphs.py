@@ -543,8 +543,10 @@ class GraphReader:
         values, inputs, outputs, own = self.graph(graph, block, Scope(scope), inferred)
         if graph.HasField("name"):
             own[F.NAME] = StringAttr(graph.name)
-        named = [{F.NAME: F.string(arg.name or ""), **entry} for arg, entry in zip(block.args, inputs, strict=True)]
-        own["onnx.inputs"] = ArrayAttr(tuple(dictionary(entry) for entry in named))
-        own["onnx.outputs"] = ArrayAttr(tuple(dictionary(entry) for entry in outputs))
+        for entry in outputs:
+            del entry[F.NAME]  # outputs of inner graphs are taken by position, their names are those of the values
+        for key, entries in (("onnx.inputs", inputs), ("onnx.outputs", outputs)):
+            if any(entries):
+                own[key] = ArrayAttr(tuple(dictionary(entry) for entry in entries))
         block.append(dialect.Yield.create(values, (), own))
         return Region([block])

@@ -247,11 +247,17 @@ def _fully_typed(graph: onnx.GraphProto) -> bool:
 
 
 # ---------------------------------------------------------------- opsets
+IMPLICIT = "onnx.implicit_domain"
+"""The standard domain is the one that is not named (else its name is set, and empty)."""
+
+
 def opset_attributes(imports: Iterable[Any]) -> dict[str, Attribute]:
     """``onnx.opset``, and ``onnx.opset_import`` where a dictionary cannot give the list back exactly."""
     imports = list(imports)
     entries = {e.domain or "ai.onnx": IntegerAttr(e.version) for e in imports}
     found: dict[str, Attribute] = {F.OPSET: dictionary(dict(entries))}
+    if any(not e.domain and not e.HasField("domain") for e in imports):
+        found[IMPLICIT] = UnitAttr()
     plain = onnx.ModelProto()
     opset_imports(found, plain.opset_import)
     if list(plain.opset_import) != imports:
@@ -273,4 +279,6 @@ def opset_imports(attributes: dict[str, Attribute], imports: Any) -> None:
         return
     del imports[:]
     for domain, version in sorted(versions.items(), key=lambda kv: (kv[0] != "ai.onnx", kv[0])):
-        imports.add(domain="" if domain == "ai.onnx" else domain, version=version)
+        entry = imports.add(version=version)
+        if domain != "ai.onnx" or IMPLICIT not in attributes:
+            entry.domain = "" if domain == "ai.onnx" else domain

@@ -14,7 +14,8 @@ class Names:
     """The names of the values of one graph.
 
     Outputs come first: an output keeps its name whatever value it is now. Where the value has another name that must
-    stay (an input, or another output), `copies` lists the Identity nodes (source, output) that are needed.
+    stay (an input, another output, or a value from outside, which no runtime takes as an inner graph's output),
+    `copies` lists the Identity nodes (source, output) that are needed.
     """
 
     def __init__(
@@ -39,9 +40,9 @@ class Names:
             wanted = (output_names[i] if i < len(output_names) else None) or value.name or f"output_{i}"
             if value.block is block and value not in self.names and wanted not in self.taken:
                 self._name(value, wanted)
-            elif self.of(value) != wanted:
+            elif self.of(value) != wanted or value.block is not block:
+                wanted = self._fresh(wanted)
                 pending.append((i, value))
-                self.taken.add(wanted)
             self.outputs.append(wanted)
         self.copies = [(self.of(value), self.outputs[i]) for i, value in pending]
         self.output_names = set(self.outputs)
@@ -61,12 +62,15 @@ class Names:
         return self._name(value, value.name or _made_up(value))
 
     def _name(self, value: Value, wanted: str) -> str:
+        name = self.names[value] = self._fresh(wanted)
+        return name
+
+    def _fresh(self, wanted: str) -> str:
         name, count = wanted, 0
         while name in self.taken:
             count += 1
             name = f"{wanted}_{count}"
         self.taken.add(name)
-        self.names[value] = name
         return name
 
 
