@@ -5,24 +5,20 @@ from __future__ import annotations
 from qir.dialects.builtin import ModuleOp
 from qir.ir import Context, Diagnostic, Operation, QirError, Severity, TensorType
 from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp, required_opset
+from qir.lowering.onnxruntime.fuse import Fusion, fusing_patterns
+from qir.lowering.onnxruntime.patterns import all_dequantized
 
-__all__ = ["verify_lowered"]
+__all__ = ["left_in_float", "verify_lowered"]
 
-PASSES = {
-    "qsim.fake": "it simulates: run materialise, then lower-to-onnxruntime",
-    "qsim.encode": "run lower-to-onnxruntime",
-    "qsim.decode": "run lower-to-onnxruntime",
-    "qsim.encode_dynamic": "run lower-to-onnxruntime",
-    "qsim.decode_dynamic": "run lower-to-onnxruntime",
-    "quant.qcast": "run quant-to-qsim, then materialise and lower-to-onnxruntime",
-    "quant.dcast": "run quant-to-qsim, then materialise and lower-to-onnxruntime",
-    "quant.scast": "run quant-to-qsim, then materialise and lower-to-onnxruntime",
-}
-"""Operations of earlier stages, and what brings them on."""
+COMPUTE = ("onnx.Conv", "onnx.MatMul", "onnx.Gemm")
 
 
 def verify_lowered(module: ModuleOp, ctx: Context) -> None:
-    """Raise a QirError with everything that onnxruntime's CPU provider cannot hold or run, by the user's nodes."""
+    """Raise a QirError with everything that onnxruntime's CPU provider cannot hold or run, by the user's nodes.
+
+    Convolutions and products whose operands are all quantized and that the runtime will compute in float all the same
+    are warnings: the model is right, but not as fast as it looks.
+    """
     from qir.dialects.onnx import opset_of
 
     found: list[Diagnostic] = []
@@ -32,8 +28,12 @@ def verify_lowered(module: ModuleOp, ctx: Context) -> None:
 
     opset = opset_of(module) or 0
     for op in module.walk():
-        if op.name in PASSES:
-            report(op, f"onnxruntime cannot run {op.name}: the module is not lowered", PASSES[op.name])
+        if op.name.startswith(("qsim.", "quant.")) and op.name != "qsim.quantizer":
+            report(
+                op,
+                f"onnxruntime cannot run '{op.name}': it was not lowered",
+                "run materialise, then lower-to-onnxruntime",
+            )
         elif isinstance(op, (QuantizeLinearOp, DequantizeLinearOp)):
             codes = op.y.type if isinstance(op, QuantizeLinearOp) else op.x.type
             scale = op.operands[1].type
@@ -60,6 +60,19 @@ def verify_lowered(module: ModuleOp, ctx: Context) -> None:
             )
     if found:
         raise QirError(found)
+    for op, reason in left_in_float(module):
+        ctx.warning(op.location, f"onnxruntime will compute {op.name.partition('.')[2]} in float: {reason}")
+
+
+def left_in_float(module: ModuleOp) -> list[tuple[Operation, str]]:
+    """The convolutions and products between codes that the runtime does not fuse, with the reasons."""
+    from qir.passes import run_pipeline
+
+    fused = module.clone()
+    run_pipeline(fused, "onnxruntime-fuse", Context(allow_unregistered=True))
+    fusions = {root: p for p in fusing_patterns() if isinstance(p, Fusion) for root in p.roots}
+    left = [op for op in fused.walk() if op.name in COMPUTE and all_dequantized(op)]
+    return [(op, reason) for op in left if (reason := fusions[op.name].reason(op))]
 
 
 def _on_codes(op: Operation) -> bool:

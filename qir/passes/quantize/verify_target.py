@@ -1,0 +1,60 @@
+"""``verify-target``: whether a module is one that a target can hold and run."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import attrs
+
+from qir.dialects.builtin import ModuleOp
+from qir.ir import Context, Diagnostic, Operation, QirError, Severity
+from qir.passes.base import Pass, option
+from qir.passes.registry import register_pass
+from qir.target import Target, get_target
+
+__all__ = ["VerifyTarget"]
+
+HELD = ("builtin", "func", "onnx")
+"""Dialects whose operations may stand in any lowered module; those of other ONNX domains are unregistered, or named by it."""
+STAGES = ("qsim", "quant")
+"""Dialects of earlier stages: nothing of them may be left in what a target gets."""
+
+
+@register_pass
+@attrs.frozen
+class VerifyTarget(Pass):
+    """Check that a lowered module holds only what the target can run; errors name the nodes of the model.
+
+    What the target's own check adds comes after: versions, types, groups that it will not run as its data sheet promises.
+    """
+
+    name: ClassVar[str] = "verify-target"
+
+    target: str = option(help="the target's name")
+
+    def run(self, module: Operation, ctx: Context) -> bool:
+        assert isinstance(module, ModuleOp)
+        target = get_target(self.target)
+        if target.level == "materialised":
+            found = list(filter(None, (_left(op, target) for op in module.walk())))
+            if found:
+                raise QirError(found)
+        if target.verify is not None:
+            target.verify(module, ctx)
+        return False
+
+
+def _left(op: Operation, target: Target) -> Diagnostic | None:
+    """What is wrong with an operation that stands in a module for `target`, if anything."""
+    dialect = op.name.partition(".")[0]
+    if dialect in STAGES and op.name != "qsim.quantizer":
+        return Diagnostic(
+            Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}': it was not lowered",
+            hint=f"run materialise and lower-to-{target.name} before verify-target",
+        )  # fmt: skip
+    if op.is_registered and dialect not in HELD and dialect != target.dialect and "." not in op.name.partition(".")[2]:
+        return Diagnostic(
+            Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}': it belongs to another dialect",
+            hint=f"lower the module for {target.name}, or verify it for the target that it was lowered for",
+        )  # fmt: skip
+    return None
