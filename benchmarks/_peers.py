@@ -1,4 +1,4 @@
-"""onnxruntime's own static quantizer, and how much of a model onnxruntime runs on integers."""
+"""onnxruntime's own static quantizer, as its documentation recommends it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-
-INTEGER = {
-    "QLinearConv": 3, "QGemm": 3, "QLinearMatMul": 3, "QLinearConvTranspose": 3, "MatMulIntegerToFloat": 1,
-    "MatMulInteger": 1, "ConvInteger": 1, "DynamicQuantizeMatMul": 1,
-}  # fmt: skip
-"""Integer kernels, with the position of the operand that must be constant to count as a weight."""
-FLOAT = ("Conv", "FusedConv", "ConvTranspose", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
 
 
 def samples_of(calib: Mapping[str, np.ndarray], shape: Sequence[Any], batch: int) -> Iterator[dict[str, np.ndarray]]:
@@ -57,39 +50,3 @@ def quantize_with_onnxruntime(
             calibrate_method=getattr(CalibrationMethod, method),
             op_types_to_quantize=["MatMul", "Gemm"] if products_only else None,
         )  # fmt: skip
-
-
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            inner = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else list(attribute.graphs)
-            for sub in inner:
-                yield from _graphs(sub)
-
-
-def integer_share(path: Path) -> tuple[int, int]:
-    """(on integers, all) of the convolutions and products by constants, in the graph that the runtime runs."""
-    import onnxruntime
-
-    with tempfile.TemporaryDirectory() as folder:
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        options.optimized_model_filepath = f"{folder}/optimised.onnx"
-        options.log_severity_level = 4
-        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        optimised = onnx.load(f"{folder}/optimised.onnx")
-    integer = everything = 0
-    for graph in _graphs(optimised.graph):
-        constant = {t.name for t in graph.initializer}
-        constant |= {n.output[0] for n in graph.node if n.op_type == "Constant"}
-        for node in graph.node:  # a weight that is still dequantized is constant too
-            if node.op_type in ("DequantizeLinear", "Transpose", "Cast") and node.input[0] in constant:
-                constant.add(node.output[0])
-        for node in graph.node:
-            if node.op_type in INTEGER:
-                hit = node.input[INTEGER[node.op_type]] in constant
-                integer, everything = integer + hit, everything + hit
-            elif node.op_type in FLOAT:
-                everything += any(name in constant for name in node.input[:2])
-    return integer, everything

@@ -23,8 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from qir.lowering.onnxruntime.runtime import kernels_of
+
 sys.path.insert(0, str(Path(__file__).parent))
-from _peers import integer_share, quantize_with_onnxruntime
+from _peers import quantize_with_onnxruntime
 
 ROOT = Path(__file__).resolve().parents[1]
 TRANSFORMERS = ("vit", "gpt")
@@ -95,7 +97,7 @@ def main() -> None:
             artifact = quantize(model, Path(folder, "calib.npz"), Path(folder, "out"))
             seconds = time.perf_counter() - start
             ours = evaluate.evaluate(name, str(artifact), True, None)
-            integer, everything = integer_share(artifact)
+            kernels = kernels_of(artifact)
             peers: list[dict[str, Any] | None] = [None, None]
             if not args.no_peers:
                 for index, products_only in enumerate((False, True)):
@@ -106,7 +108,7 @@ def main() -> None:
                         quantize_with_onnxruntime(model, calib, out, products_only=products_only)
                     peers[index] = evaluate.evaluate(name, str(out), True, None)
             plain = metric_of(evaluate.evaluate(name, None, False, None))
-        cells = [name, plain, *map(describe, (ours, *peers)), f"{integer}/{everything}", f"{seconds:.0f} s"]
+        cells = [name, plain, *map(describe, (ours, *peers)), f"{kernels.integer}/{kernels.total}", f"{seconds:.0f} s"]
         lines.append("| " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
     if not args.entries:

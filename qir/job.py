@@ -69,7 +69,7 @@ def quantize(
     errors = tuple(report.errors)
     scores: dict[str, Any] = {}
     with _staged(out) as folder:
-        files = _write(module, goal, ctx, folder, name, str(manager), errors)
+        files = _write(module, goal, ctx, folder, name, str(manager), errors, report.data)
         if score is not None:
             if isinstance(model, (str, Path)):
                 scores["float"] = score(_runner(Path(model), goal, ctx))
@@ -101,6 +101,12 @@ def make_pipeline(target: Target, pipeline: str | None, options: Mapping[str, An
     text = target.pipeline if pipeline is None else pipeline
     if not text:
         fail(None, f"the target '{target.name}' has no pipeline", "give one with --pipeline")
+    form = options.get("format")
+    if form is not None and form not in target.formats:
+        forms = f"its formats are {', '.join(target.formats)}" if target.formats else "it has one format only"
+        fail(None, f"the target '{target.name}' has no format '{form}'", forms)
+    if form is not None and target.formats[form] and pipeline is None:
+        text = f"{text},{target.formats[form]}"
     data = options.get("data")
     needs_data = "{data}" in text
     text = text.replace("{data}", format_value(data or "data"))
@@ -115,7 +121,7 @@ def make_pipeline(target: Target, pipeline: str | None, options: Mapping[str, An
         )
     given = {key: value for key, value in options.items() if value is not None and value != ()}
     for key in given:
-        if key not in takes and key not in ("device", "seed"):  # these two are the whole job's
+        if key not in takes and key not in ("device", "seed", "format"):  # these are the whole job's
             fail(None, f"no pass of the pipeline takes --{key}", f"the pipeline is {manager}")
     if pipeline is not None:  # what the text says stands, the command line only adds
         given.pop("data", None)
@@ -229,13 +235,14 @@ def _write(
     name: str,
     pipeline: str,
     errors: Sequence[TensorError],
+    data: str | None,
 ) -> list[Artifact]:
     """Everything that a job leaves: the artifact first, the final module, the pipeline, the report."""
     from qir.text import write_module
 
     if target.export is None:
         fail(None, f"the target '{target.name}' writes no artifact")
-    files = list(target.export(module, ctx, folder, name))
+    files = list(target.export(module, ctx, folder, name, data=data))
     text = folder / f"{name}.qir"
     write_module(module, text)
     run = " ".join(f"--input {arg.name}=FILE.npy" for arg in main_function(module).body.args)

@@ -188,7 +188,8 @@ class Target:
     """A chip or runtime that modules are compiled for.
 
     `schemes` name the number formats, `elements` the float types that it quantizes, `rules` is the data sheet, `pipeline`
-    the default job as a pipeline string (``{data}`` options are filled in by the tool), `level` the stage that `patterns`
+    the default job as a pipeline string (``{data}`` options are filled in by the tool), `formats` the forms of the
+    artifact by name, the default one first, each with the passes to append to the pipeline, `level` the stage that `patterns`
     start from, `patterns()` the rewrites into the dialect `dialect`, `export(module, context, folder, name, …)` writes the
     artifact and returns its files. `opset` is the lowest version of each operator set that the artifact needs. `patterns`
     and `export` are called late, so that a target is listed without importing what they need.
@@ -201,6 +202,7 @@ class Target:
     elements: tuple[str, ...] = ("f32",)
     rules: tuple[Rule, ...] = attrs.field(default=(), converter=tuple)
     pipeline: str = ""
+    formats: Mapping[str, str] = attrs.field(factory=dict)
     level: Literal["simulated", "materialised"] = "materialised"
     patterns: Callable[[], Any] | None = None
     export: Exporter | None = None

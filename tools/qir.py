@@ -39,7 +39,7 @@ def _parser() -> ArgumentParser:
     p.add_argument("--data", metavar="CALIB", help=f"calibration data: {DATA_HELP}")
     p.add_argument("-o", "--output", metavar="DIR", help="folder for the results (default: MODEL-TARGET here)")
     p.add_argument("--method", metavar="M", help="how ranges are found: minmax, percentile, mse, kl, …")
-    p.add_argument("--format", choices=["qdq", "qoperator"], help="form of an ONNX artifact (default: qdq)")
+    p.add_argument("--format", metavar="F", help="form of the artifact; onnxruntime: qdq (default) or qoperator")
     p.add_argument(
         "--exclude",
         metavar="NAME",

@@ -59,6 +59,7 @@ TARGET = Target(
         "canonicalize,fold-batch-norm,infer-shapes,canonicalize,cse,annotate{target=onnxruntime},calibrate{data={data}},"
         "materialise,lower-to-onnxruntime,verify-target{target=onnxruntime}"
     ),
+    formats={"qdq": "", "qoperator": "onnxruntime-fuse"},
     level="materialised",
     patterns=_patterns,
     export=_export,

@@ -150,6 +150,12 @@ def test_unknown_method(model: Path, calib: Path) -> None:
     assert "minmax" in errors
 
 
+def test_unknown_format(model: Path, calib: Path) -> None:
+    errors = fails("quantize", model, "--target", "onnxruntime", "--data", calib, "--format", "tflite")
+    assert "tflite" in errors
+    assert "qdq, qoperator" in errors
+
+
 def test_pipeline_with_a_caret(model: Path, calib: Path) -> None:
     errors = fails("quantize", model, "--target", "onnxruntime", "--data", calib, "--pipeline", "canonicalise")
     assert "did you mean 'canonicalize'?" in errors
@@ -210,7 +216,6 @@ def test_compare_models_without_a_common_output(model: Path, calib: Path, tmp_pa
         ("quantize", "model.onnx"),
         ("quantize", "model.onnx", "--target", "onnxruntime", "--recipe", "best"),
         ("quantize", "model.onnx", "--target", "onnxruntime", "--max-drop", "0.1"),
-        ("quantize", "model.onnx", "--target", "onnxruntime", "--format", "tflite"),
         ("quantize", "model.onnx", "--target", "onnxruntime", "--seed", "x"),
         ("run", "model.onnx", "--input", "x"),
         ("compare", "a.onnx", "b.onnx"),
