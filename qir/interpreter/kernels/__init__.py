@@ -2,22 +2,28 @@
 
 from qir.interpreter.kernels import (
     activation,
+    attention,
     cast,
     control,
     conv,
     elementwise,
     generate,
+    image,
     index,
     linear,
+    loss,
     norm,
     pool,
     qsim,
     quantized,
     reduce,
+    resize,
+    rnn,
     shape,
+    signal,
 )
 
 __all__ = [
-    "activation", "cast", "control", "conv", "elementwise", "generate", "index", "linear", "norm", "pool", "qsim",
-    "quantized", "reduce", "shape",
+    "activation", "attention", "cast", "control", "conv", "elementwise", "generate", "image", "index", "linear",
+    "loss", "norm", "pool", "qsim", "quantized", "reduce", "resize", "rnn", "shape", "signal",
 ]  # fmt: skip

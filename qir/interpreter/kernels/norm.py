@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -179,12 +180,8 @@ def _dropout_12(node: Node) -> Kernel:
         share = 0.5 if ratio is None else float(ratio)
         if training is None or not bool(training) or share == 0:
             return (x, torch.ones_like(x, dtype=torch.bool)) if masked else x
-        generator = torch.Generator(x.device)
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed)
-        mask = torch.rand(x.shape, generator=generator, device=x.device) >= share
+        drawn = np.random.RandomState(seed).uniform(0, 1, tuple(x.shape))  # as ONNX's reference draws it
+        mask = torch.from_numpy(drawn >= share).to(x.device)
         y = x * mask / (1 - share)
         return (y, mask) if masked else y
 

@@ -282,11 +282,12 @@ def _depth_to_space(node: Node) -> Kernel:
 @kernel("onnx.SpaceToDepth", fresh=True)
 def _space_to_depth(node: Node) -> Kernel:
     block = node.attr("blocksize")
+    order = (0, 1, 3, 5, 2, 4) if node.attr("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)
 
     def run(x: torch.Tensor) -> Any:
         n, c, h, w = x.shape
         parts = x.reshape(n, c, h // block, block, w // block, block)
-        return parts.permute(0, 3, 5, 1, 2, 4).reshape(n, c * block**2, h // block, w // block)
+        return parts.permute(order).reshape(n, c * block**2, h // block, w // block)
 
     return run
 
