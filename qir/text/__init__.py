@@ -5,6 +5,13 @@ from qir.text.parser import decode_text, parse_attribute, parse_file, parse_modu
 from qir.text.printer import print_module, print_op
 
 __all__ = [
-    "decode_text", "parse_attribute", "parse_file", "parse_module", "parse_type", "print_module", "print_op", "read_text",
+    "decode_text",
+    "parse_attribute",
+    "parse_file",
+    "parse_module",
+    "parse_type",
+    "print_module",
+    "print_op",
+    "read_text",
     "write_module",
-]  # fmt: skip
+]

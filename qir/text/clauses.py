@@ -3,7 +3,7 @@
 The grammar knows their kinds only; the operation's class interprets them. A class that wants such a form has
 
 - ``from_clauses(cls, clauses: ClauseReader) -> Operation``, which makes the operation from what was written, and
-- ``to_clauses(self, writer: ClauseWriter) -> str | None``, which gives the text after the name (None: the uniform form).
+- ``to_clauses(self, writer: ClauseWriter) -> str | None``, which gives the text after the name (None: uniform form).
 """
 
 from __future__ import annotations
@@ -35,9 +35,16 @@ class Clause:
 
 
 _KINDS = {
-    "VALUES": "values", "SYMBOL": "a symbol", "CALLEE": "a symbol", "WORD": "a word", "CALL": "a word with arguments",
-    "DICT": "a dictionary", "SIGNATURE": "': (types) -> types'", "TYPING": "': type'", "TARGET": "'to type'",
-}  # fmt: skip
+    "VALUES": "values",
+    "SYMBOL": "a symbol",
+    "CALLEE": "a symbol",
+    "WORD": "a word",
+    "CALL": "a word with arguments",
+    "DICT": "a dictionary",
+    "SIGNATURE": "': (types) -> types'",
+    "TYPING": "': type'",
+    "TARGET": "'to type'",
+}
 
 
 class ClauseReader:

@@ -18,9 +18,14 @@ __all__ = ["write_module"]
 
 
 def write_module(
-    op: Operation, path: str | os.PathLike[str], *, generic: bool = False, debuginfo: bool = False, elide: int | None = None
+    op: Operation,
+    path: str | os.PathLike[str],
+    *,
+    generic: bool = False,
+    debuginfo: bool = False,
+    elide: int | None = None,
 ) -> list[str]:
-    """Write a module to `path`, and its ``dense_resource`` data beside it as ``.safetensors``; returns the files written.
+    """Write a module to `path`, and its ``dense_resource`` data beside it as ``.safetensors``; returns all files.
 
     Data that already lies in such a file is not written again: the file is linked (or named, or copied where links are
     not possible). Files appear whole or not at all. Raises QirError where something cannot be written.
@@ -34,7 +39,9 @@ def write_module(
             beside = _write_weights(name, printer.resources, written)
             value: Attribute = StringAttr(beside[0]) if len(beside) == 1 else ArrayAttr(tuple(map(StringAttr, beside)))
             # Print again with the attribute that names the files. Keys stay: they depend on the module alone.
-            text = Printer(op, generic=generic, debuginfo=debuginfo, elide=elide, attributes={RESOURCE_FILES: value}).text()
+            text = Printer(
+                op, generic=generic, debuginfo=debuginfo, elide=elide, attributes={RESOURCE_FILES: value}
+            ).text()
         _write_text(name, text)
     except OSError as error:
         fail(error.filename or name, f"cannot be written: {error.strerror}")

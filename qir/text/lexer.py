@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, NoReturn
 
 import lark
 
@@ -48,7 +48,7 @@ class Input:
     belongs to it.
     """
 
-    __slots__ = ("fine", "name", "position", "source", "text", "base")
+    __slots__ = ("base", "fine", "name", "position", "source", "text")
 
     def __init__(self, source: Source, text: str | None = None, base: int = 0) -> None:
         self.source = source
@@ -63,7 +63,7 @@ _ID = r"%[\w$.\-]+(?:[#:]\d+)?"
 _VALUE = rf"(?:{_ID}|_(?![\w$.]))"
 _STRING = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
 _SYMBOL = rf"@(?:[A-Za-z_][\w$.]*|{_STRING})"
-_SKIP = r"(?:[ \t\r\n]+|//[^\n]*)*"
+_SKIP = r"[ \t\r\n]*(?://[^\n]*(?:\n|\Z)[ \t\r\n]*)*"  # one way only to match: no backtracking
 
 _COARSE = re.compile(
     rf"""{_SKIP}(?:
@@ -85,18 +85,27 @@ _COARSE = re.compile(
 )
 _PUNCTUATION = {")": "RPAR", "}": "RBRACE", ",": "COMMA", ":": "COLON", "[": "LSQB", "]": "RSQB", "->": "ARROW"}
 _NAMES = {
-    "func.func": ("FUNC", "func.func"), "builtin.module": ("MODULE", "builtin.module"), "module": ("MODULE", "builtin.module"),
-    "return": ("OPNAME", "func.return"), "call": ("OPNAME", "func.call"),
-}  # fmt: skip
-_WORDS = {"attributes": "ATTRIBUTES", "to": "TO", "public": "VISIBILITY", "private": "VISIBILITY", "nested": "VISIBILITY"}
+    "func.func": ("FUNC", "func.func"),
+    "builtin.module": ("MODULE", "builtin.module"),
+    "module": ("MODULE", "builtin.module"),
+    "return": ("OPNAME", "func.return"),
+    "call": ("OPNAME", "func.call"),
+}
+_WORDS = {
+    "attributes": "ATTRIBUTES",
+    "to": "TO",
+    "public": "VISIBILITY",
+    "private": "VISIBILITY",
+    "nested": "VISIBILITY",
+}
 
 # Whole signatures, dictionaries and types of the usual shapes, without counting brackets. They hold no string with a
 # bracket, no comment and no line end, so that they end where the counter would.
-_T = r'[^()<>{}\[\]"\n/]*(?:<[^()<>{}\[\]"\n/]*(?:<[^()<>{}\[\]"\n/]*>[^()<>{}\[\]"\n/]*)*>[^()<>{}\[\]"\n/]*)*'
-_SIMPLE_SIGNATURE = re.compile(
-    rf"\({_T}\) ?-> ?(?:\({_T}\)|!?[A-Za-z_][\w$.]*(?:<[^()<>{{}}\[\]\"\n/]*(?:<[^()<>{{}}\[\]\"\n/]*>[^()<>{{}}\[\]\"\n/]*)*>)?(?!<))"
-)
-_SIMPLE_TYPE = re.compile(r'!?[A-Za-z_][\w$.]*(?:<[^()<>{}\[\]"\n/]*(?:<[^()<>{}\[\]"\n/]*>[^()<>{}\[\]"\n/]*)*>|(?!<))')
+_OUT = r'[^()<>{}\[\]"\n/]*'
+_ANGLES = f"<{_OUT}(?:<{_OUT}>{_OUT})*>"
+_TYPES = f"{_OUT}(?:{_ANGLES}{_OUT})*"
+_SIMPLE_TYPE = re.compile(rf"!?[A-Za-z_][\w$.]*(?:{_ANGLES}|(?![\w$.<]))")
+_SIMPLE_SIGNATURE = re.compile(rf"\({_TYPES}\) ?-> ?(?:\({_TYPES}\)|{_SIMPLE_TYPE.pattern})")
 _INSIDE = rf'(?:[^()<>{{}}\[\]"/]|{_STRING}|<[^()<>{{}}\[\]"/]*>|\[[^()<>{{}}\[\]"/]*\])*'
 _SIMPLE_CURLY = re.compile(rf"\{{{_INSIDE}\}}")
 _SIMPLE_PROPERTIES = re.compile(rf"<\{{{_INSIDE}\}}>")
@@ -117,12 +126,38 @@ _FINE = re.compile(
 )
 _DIMS = re.compile(r"(?:(?:\?|\d+)\s*x\s*)+|\*\s*x\s*")
 _FINE_PUNCTUATION = {
-    "(": "LPAR", ")": "RPAR", "[": "LSQB", "]": "RSQB", "{": "LBRACE", "}": "RBRACE", "<": "LESSTHAN", ">": "MORETHAN",
-    ",": "COMMA", ":": "COLON", "=": "EQUAL", "->": "ARROW", "...": "ELLIPSIS",
-}  # fmt: skip
+    "(": "LPAR",
+    ")": "RPAR",
+    "[": "LSQB",
+    "]": "RSQB",
+    "{": "LBRACE",
+    "}": "RBRACE",
+    "<": "LESSTHAN",
+    ">": "MORETHAN",
+    ",": "COMMA",
+    ":": "COLON",
+    "=": "EQUAL",
+    "->": "ARROW",
+    "...": "ELLIPSIS",
+}
 _FINE_WORDS = {
     w: w.upper()
-    for w in "tensor complex tuple true false unit dense dense_resource loc fused callsite at unknown to".split()
+    for w in [
+        "tensor",
+        "complex",
+        "tuple",
+        "true",
+        "false",
+        "unit",
+        "dense",
+        "dense_resource",
+        "loc",
+        "fused",
+        "callsite",
+        "at",
+        "unknown",
+        "to",
+    ]
 }
 _NAMED_TYPE = re.compile(rf"[su]?i[1-9]\d*\Z|index\Z|none\Z|(?:{'|'.join(FLOAT_BITS)})\Z")
 _OTHER_TYPES = frozenset({"vector", "memref"})
@@ -133,7 +168,6 @@ class QirLexer(lark.lexer.Lexer):
     """Lark's custom lexer. Reads an `Input`."""
 
     __future_interface__ = 2  # lex() gets the parser's state
-    strict: ClassVar[bool] = False
 
     def __init__(self, lexer_conf: Any) -> None:
         """Lark passes its terminals; ours are above."""
@@ -152,7 +186,7 @@ def _coarse(piece: Input, parser_state: Any) -> Iterator[Token]:
         match = match_at(text, position)
         if match is None:
             _unknown_character(source, text, position)
-        kind = match.lastgroup
+        kind = match.lastgroup or ""
         if kind == "PUNCTUATION":
             start = position = match.end()
             word = match.group(kind)
@@ -254,8 +288,7 @@ def _fine(piece: Input, parser_state: Any) -> Iterator[Token]:
         match = _FINE.match(text, position)
         if match is None:
             _unknown_character(source, text, position, base)
-        kind = match.lastgroup
-        assert kind is not None
+        kind = match.lastgroup or ""
         start, position = match.span(kind)
         word = match.group(kind)
         if kind == "PUNCTUATION":
@@ -296,7 +329,7 @@ def _fine(piece: Input, parser_state: Any) -> Iterator[Token]:
         yield Token(kind, word, base + start)
 
 
-def _unknown_character(source: Source, text: str, position: int, base: int = 0) -> None:
+def _unknown_character(source: Source, text: str, position: int, base: int = 0) -> NoReturn:
     position = skip_space(text, position)
     place = base + position
     if text.startswith('"', position):

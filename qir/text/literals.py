@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from qir.ir.attributes import DenseAttr, DenseStringAttr, TensorAttr, dense_from_bytes, float_bits
 from qir.ir.tensors import numpy_dtype, pack, storage_size
-from qir.ir.types import ComplexType, FloatType, IndexType, IntegerType, TensorType, Type, element_bits
+from qir.ir.types import ComplexType, FloatType, IntegerType, TensorType, Type, element_bits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,9 @@ def unquote(text: str, fail: Fail) -> str:
         elif match.group(2):
             out.append(_PLAIN[match.group(2)])
         else:
-            fail(slash, slash + 2, "bad escape in a string", 'write \\\\, \\", \\n, \\t or two hexadecimal digits (\\0A)')
+            fail(
+                slash, slash + 2, "bad escape in a string", 'write \\\\, \\", \\n, \\t or two hexadecimal digits (\\0A)'
+            )
         position = match.end()
     return b"".join(out).decode("utf-8", "surrogateescape")
 
@@ -63,7 +65,7 @@ def integer_in_range(value: int, type: Type) -> int | None:
 
 
 _ITEM = re.compile(
-    r'[\s,]*(?:(?P<number>-?(?:0x[0-9A-Fa-f]+|\d+(?:\.\d*(?:[eE][-+]?\d+)?)?))|(?P<word>true|false)'
+    r"[\s,]*(?:(?P<number>-?(?:0x[0-9A-Fa-f]+|\d+(?:\.\d*(?:[eE][-+]?\d+)?)?))|(?P<word>true|false)"
     r'|(?P<string>"[^"\\\n]*(?:\\.[^"\\\n]*)*")|(?P<open>\[)|(?P<close>\])|(?P<round>[()])|(?P<end>\Z))'
 )
 

@@ -12,7 +12,7 @@ from qir.ir.types import FunctionType, NoneType, Type
 from qir.text.clauses import Clause, ClauseReader
 from qir.text.lexer import Token
 from qir.text.names import ARGUMENT_NAME, ARGUMENT_NAMES, RESULT_NAMES, argument_name, result_name
-from qir.text.reader import Frame, Poison
+from qir.text.reader import Frame, Poison, count
 from qir.text.values import ValueActions
 
 __all__ = ["Actions"]
@@ -67,7 +67,11 @@ class Actions(ValueActions):
             if results is not None:
                 self._define(op, results)
             elif op.results:
-                reader.report(op.error(f"gives {len(op.results)} results, but no names stand before it", "write %name = before it"))
+                reader.report(
+                    op.error(
+                        f"gives {len(op.results)} results, but no names stand before it", "write %name = before it"
+                    )
+                )
         except QirError as error:
             reader.report(error)
             if results is not None:
@@ -95,12 +99,12 @@ class Actions(ValueActions):
             name, _, number = part.strip().partition(":")
             if "#" in name or not name.startswith("%"):
                 reader.fail(start, start + len(name), f"'{name}' cannot name a result")
-            count = int(number) if number and len(number) < 8 else 1 if not number else 1 << 30
-            if index + count > len(values) or count < 1:
+            size = int(number) if number and len(number) < 8 else 1 if not number else 1 << 30
+            if index + size > len(values) or size < 1:
                 break
-            for i in range(count):
+            for i in range(size):
                 value = values[index]
-                if value.name is None and not name[1].isdigit() and count == 1:
+                if value.name is None and not name[1].isdigit() and size == 1:
                     value.name = result_name(name[1:], op.location, index)
                 reader.define(f"{name}#{i}" if number else name, value, start)
                 if number and i == 0:
@@ -110,7 +114,9 @@ class Actions(ValueActions):
             if index == len(values):
                 return
         given = "1 name stands" if "," not in text and ":" not in text else "another number of names stand"
-        reader.fail(results.start, results.end, f"'{op.name}' gives {len(values)} results, but {given} before it")
+        reader.fail(
+            results.start, results.end, f"'{op.name}' gives {count(len(values), 'result')}, but {given} before it"
+        )
 
     def _poison(self, results: Token) -> None:
         """Let the names of an operation that could not be read mean nothing, without further errors."""
@@ -129,21 +135,30 @@ class Actions(ValueActions):
             strings = _strings(names)
             if strings is None or len(strings) != len(op.results):
                 self.fail(token, f"'{RESULT_NAMES}' must be a list of {len(op.results)} strings, one for each result")
-            for value, string in zip(op.results, strings):
+            for value, string in zip(op.results, strings, strict=True):
                 value.name = string or None
         lists = op.attributes.pop(ARGUMENT_NAMES, None)
         if lists is not None:
             blocks = [block for region in op.regions for block in region.blocks]
             groups = [_strings(v) for v in lists.values] if isinstance(lists, ArrayAttr) else []
             if [None if g is None else len(g) for g in groups] != [len(b.args) for b in blocks]:
-                self.fail(token, f"'{ARGUMENT_NAMES}' must be one list of strings for each block, one string for each argument")
-            for block, group in zip(blocks, groups):
-                for argument, string in zip(block.args, group or ()):
+                self.fail(
+                    token,
+                    f"'{ARGUMENT_NAMES}' must be one list of strings for each block, one string for each argument",
+                )
+            for block, group in zip(blocks, groups, strict=True):
+                for argument, string in zip(block.args, group or (), strict=True):
                     argument.name = string or None
 
     def _make(
-        self, token: Token, name: str, values: Token | None, type: FunctionType, attributes: dict[str, Attribute], regions: Any
-    ) -> Operation:  # fmt: skip
+        self,
+        token: Token,
+        name: str,
+        values: Token | None,
+        type: FunctionType,
+        attributes: dict[str, Attribute],
+        regions: Any,
+    ) -> Operation:
         reader = self.reader
         cls = reader.classes.get(name)
         if cls is None:
@@ -194,7 +209,11 @@ class Actions(ValueActions):
             name = token.text
             if "." not in name:
                 name = "func." + name
-            if values is not None and "_" in values.text and (parts := [p.strip() for p in values.text.split(",")]).count("_"):
+            if (
+                values is not None
+                and "_" in values.text
+                and (parts := [p.strip() for p in values.text.split(",")]).count("_")
+            ):
                 return self._with_absent(token, name, values, parts, type, attributes, regions), token
             return self._make(token, name, values, type, attributes, regions), token
         except QirError as error:
@@ -220,16 +239,22 @@ class Actions(ValueActions):
 
     # ------------------------------------------------------------ absent operands
     def _with_absent(
-        self, token: Token, name: str, values: Token, parts: list[str], type: FunctionType, attributes: dict[str, Attribute],
+        self,
+        token: Token,
+        name: str,
+        values: Token,
+        parts: list[str],
+        type: FunctionType,
+        attributes: dict[str, Attribute],
         regions: Any,
-    ) -> Operation:  # fmt: skip
+    ) -> Operation:
         """An operation with ``_`` among its operands: each stands for an ``onnx.NoValue`` just before it."""
         reader = self.reader
         if len(parts) != len(type.inputs):
             self.fail(values, f"{len(parts)} operands, but {len(type.inputs)} types in the signature")
         present = ", ".join(p for p in parts if p != "_")
-        types = tuple(t for p, t in zip(parts, type.inputs) if p != "_")
-        if any(p == "_" and not isinstance(t, NoneType) for p, t in zip(parts, type.inputs)):
+        types = tuple(t for p, t in zip(parts, type.inputs, strict=True) if p != "_")
+        if any(p == "_" and not isinstance(t, NoneType) for p, t in zip(parts, type.inputs, strict=True)):
             self.fail(values, "the type of '_' (an absent operand) is none")
         given = iter(reader.operands(Token("VALUES", present, values.start) if present else None, types, token))
         cls = reader.op_class(_NO_VALUE, token)
@@ -386,7 +411,8 @@ class Actions(ValueActions):
         for token, type, _, location in parameters:
             try:
                 if token is None:
-                    reader.fail(reader.here, reader.here + 1, "an argument of a block is written %name: type")
+                    position = reader.piece.position if reader.piece is not None else 0
+                    reader.fail(position - 1, position, "the arguments of a block are written %name: type")
                 place = UNKNOWN if location is None else reader.located(location, token.start, token.end)
                 argument = BlockArgument(type, block, len(block.args), argument_name(token.text[1:]), place)
                 block.args.append(argument)
@@ -416,7 +442,7 @@ def _take_argument_names(op: Operation) -> None:
     if len(arguments) != len(entries.values):
         return  # the verifier says so
     kept: list[Attribute] = []
-    for argument, entry in zip(arguments, entries.values):
+    for argument, entry in zip(arguments, entries.values, strict=True):
         name = entry.get(ARGUMENT_NAME) if isinstance(entry, DictAttr) else None
         if isinstance(entry, DictAttr) and isinstance(name, StringAttr):
             argument.name = name.value or None

@@ -21,11 +21,14 @@ from qir.text.resources import bind_resources
 if TYPE_CHECKING:
     from qir.dialects.builtin import ModuleOp
 
+_RESUMABLE = frozenset({"op", "ops", "items", "enter"})  # rules one of which is next where an operation may begin
+
 __all__ = ["parse_attribute", "parse_file", "parse_module", "parse_type"]
 
 # Where reading goes on after an error: a line that begins an operation, ends a region or begins a block.
 _OPERATION_LINE = re.compile(
-    r'^[ \t]*(?:%[^=\n"]*=\s*["A-Za-z_]|"[^"\n]*"[ \t]*\(|[A-Za-z_][\w]*\.[\w.$]+[ \t]*[(@%{]|return\b|func\.func\b|module\b|\}|\^)',
+    r'^[ \t]*(?:%[^=\n"]*=\s*["A-Za-z_]|"[^"\n]*"[ \t]*\(|[A-Za-z_][\w]*\.[\w.$]+[ \t]*[(@%{]'
+    r"|return\b|func\.func\b|module\b|\}|\^)",
     re.M,
 )
 
@@ -67,7 +70,9 @@ def decode_text(data: bytes, name: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        fail(f"{name}:{line}", "the text is not UTF-8", "a binary file, such as a model, is imported with qir-translate")
+        fail(
+            f"{name}:{line}", "the text is not UTF-8", "a binary file, such as a model, is imported with qir-translate"
+        )
 
 
 def parse_type(text: str, context: Context) -> Type:
@@ -91,7 +96,7 @@ def _run(reader: Reader) -> None:
     piece = reader.piece = Input(reader.source)
     actions = reader.actions
     actions.reader = reader
-    state = reader.parser.parse_interactive(piece, start="file").parser_state  # type: ignore[arg-type]
+    state: Any = reader.parser.parse_interactive(piece, start="file").parser_state
     states = state.parse_conf.states
     resumed = -1
     try:
@@ -100,8 +105,7 @@ def _run(reader: Reader) -> None:
                 feed = state.feed_token
                 for token in state.lexer.lex(state):
                     feed(token)
-                end = Token("$END", "", len(reader.source.text))
-                feed(end, True)
+                feed(Token("$END", "", len(reader.source.text)), True)
                 return
             except lark.UnexpectedToken as error:
                 reader.syntax_errors += 1
@@ -114,13 +118,13 @@ def _run(reader: Reader) -> None:
             resumed = _resume(reader.source.text, start, resumed)
             if resumed < 0:
                 return
-            while "op" not in states[state.state_stack[-1]]:
+            while _RESUMABLE.isdisjoint(states[state.state_stack[-1]]):
                 state.state_stack.pop()
                 state.value_stack.pop()
             piece.position = resumed
             reader.parameters = None
     finally:
-        actions.reader = None  # type: ignore[assignment]
+        actions.reader = None
         reader.piece = None
 
 

@@ -6,8 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qir.ir.attributes import (
-    ArrayAttr, Attribute, DenseResourceAttr, DictAttr, StringAttr, TypeAttr, UnitAttr, bare_or_quoted, dictionary,
-)  # fmt: skip
+    ArrayAttr,
+    Attribute,
+    DenseResourceAttr,
+    DictAttr,
+    StringAttr,
+    TypeAttr,
+    UnitAttr,
+    bare_or_quoted,
+    dictionary,
+)
 from qir.ir.core import Block, Operation, Region, Value
 from qir.ir.location import UNKNOWN, CallSiteLoc, FileLineColLoc, FusedLoc, Location, NameLoc, UnknownLoc, quote
 from qir.ir.tensors import FileTensor, Tensor
@@ -41,9 +49,14 @@ class Printer:
     """One printing of an operation. `resources` has the tensors that the text refers to, by the keys that it uses."""
 
     def __init__(
-        self, root: Operation, *, generic: bool = False, debuginfo: bool = False, elide: int | None = None,
+        self,
+        root: Operation,
+        *,
+        generic: bool = False,
+        debuginfo: bool = False,
+        elide: int | None = None,
         attributes: Mapping[str, Attribute] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.root, self.generic, self.debuginfo, self.elide = root, generic, debuginfo, elide
         self.extra = attributes or {}  # further attributes of the root
         self.spelling = Spelling(root, generic)
@@ -148,7 +161,9 @@ class Printer:
                 if attribute is self._op.attributes.get(key):  # it lives as long as the printing
                     known[id(attribute)] = text
             parts.append(
-                f"{key} = {text}" if key.isidentifier() and key.isascii() and text != "unit" else self._entry(key, text, attribute)
+                f"{key} = {text}"
+                if key.isidentifier() and key.isascii() and text != "unit"
+                else self._entry(key, text, attribute)
             )
         return ", ".join(parts)
 
@@ -268,7 +283,13 @@ class Printer:
 
     # ------------------------------------------------------------ functions and modules
     def _module(self, op: Operation, head: str, attributes: Mapping[str, Attribute], indent: str) -> bool:
-        if len(op.regions) != 1 or len(op.regions[0].blocks) != 1 or op.regions[0].blocks[0].args or op.operands or op.results:
+        if (
+            len(op.regions) != 1
+            or len(op.regions[0].blocks) != 1
+            or op.regions[0].blocks[0].args
+            or op.operands
+            or op.results
+        ):
             return False
         symbol = attributes.get("sym_name")
         rest = {k: v for k, v in attributes.items() if k != "sym_name" or not isinstance(symbol, StringAttr)}
@@ -282,11 +303,17 @@ class Printer:
     def _function(self, op: Operation, head: str, attributes: Mapping[str, Attribute], indent: str) -> bool:
         """A function in its own syntax; False where its attributes do not allow that."""
         symbol, type, visibility = (attributes.get(k) for k in ("sym_name", "function_type", "sym_visibility"))
-        if not isinstance(symbol, StringAttr) or not isinstance(type, TypeAttr) or not isinstance(type.type, FunctionType):
+        if (
+            not isinstance(symbol, StringAttr)
+            or not isinstance(type, TypeAttr)
+            or not isinstance(type.type, FunctionType)
+        ):
             return False
         if op.operands or op.results or len(op.regions) != 1:
             return False
-        if visibility is not None and not (isinstance(visibility, StringAttr) and visibility.value in ("private", "public", "nested")):
+        if visibility is not None and not (
+            isinstance(visibility, StringAttr) and visibility.value in ("private", "public", "nested")
+        ):
             return False
         blocks = op.regions[0].blocks
         inputs, outputs = type.type.inputs, type.type.results
@@ -308,12 +335,16 @@ class Printer:
             if location is None:
                 parts.append(f"{self.type(input)}{given}")
             else:
-                parts.append(f"{self.names[location[i]]}: {self.type(input)}{given}{self.location(location[i].location)}")
+                parts.append(
+                    f"{self.names[location[i]]}: {self.type(input)}{given}{self.location(location[i].location)}"
+                )
         results = ""
         if len(outputs) == 1 and not dicts[1][0] and not isinstance(outputs[0], FunctionType):
             results = f" -> {self.type(outputs[0])}"
         elif outputs:
-            each = [self.type(t) + (f" {{{self.entries(d)}}}" if d else "") for t, d in zip(outputs, dicts[1])]
+            each = [
+                self.type(t) + (f" {{{self.entries(d)}}}" if d else "") for t, d in zip(outputs, dicts[1], strict=True)
+            ]
             results = f" -> ({', '.join(each)})"
         said = ("sym_name", "function_type", "sym_visibility", "arg_attrs", "res_attrs")
         rest = {k: v for k, v in attributes.items() if k not in said}
@@ -346,7 +377,7 @@ class Printer:
             values = given.values if isinstance(given, ArrayAttr) else (DictAttr(),) * len(arguments)
             if len(values) == len(arguments) and all(isinstance(v, DictAttr) for v in values):
                 dicts = [dict(v.entries) for v in values if isinstance(v, DictAttr)]
-                for entry, argument in zip(dicts, arguments):
+                for entry, argument in zip(dicts, arguments, strict=True):
                     if unsaid(argument):
                         entry[ARGUMENT_NAME] = StringAttr(argument.name or "")
                 return {**attributes, "arg_attrs": ArrayAttr(tuple(map(dictionary, dicts)))}
@@ -380,7 +411,9 @@ class Printer:
 
 def any_entries(value: ArrayAttr) -> bool:
     """Whether all are dictionaries, and not all empty: then a function's head can say them."""
-    return all(isinstance(v, DictAttr) for v in value.values) and any(isinstance(v, DictAttr) and v.entries for v in value.values)
+    return all(isinstance(v, DictAttr) for v in value.values) and any(
+        isinstance(v, DictAttr) and v.entries for v in value.values
+    )
 
 
 def is_pretty_name(name: str) -> bool:
@@ -397,7 +430,7 @@ def resource_key(name: str) -> str:
 
 
 def absent_operands(op: Operation) -> list[Operation]:
-    """The ``onnx.NoValue`` operations just before `op` that ``_`` can stand for: exactly its absent operands, in order."""
+    """The ``onnx.NoValue`` operations just before `op` that ``_`` can stand for: its absent operands, in order."""
     found = [d for v in op.operands if (d := v.defining_op) is not None and d.name == "onnx.NoValue"]
     if not found:
         return []
@@ -430,5 +463,3 @@ def without_files(location: Location) -> Location:
             return caller
         return callee if isinstance(caller, UnknownLoc) else CallSiteLoc(callee, caller)
     return location
-
-

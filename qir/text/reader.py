@@ -11,8 +11,12 @@ import attrs
 import lark
 
 from qir.ir.attributes import (
-    Attribute, DenseResourceAttr, DictAttr, LocationAttr, StringAttr, SymbolRefAttr,
-)  # fmt: skip
+    Attribute,
+    DenseResourceAttr,
+    DictAttr,
+    LocationAttr,
+    SymbolRefAttr,
+)
 from qir.ir.context import Context
 from qir.ir.core import Block, Operation, Trait, UnregisteredOp, Value
 from qir.ir.diagnostics import Diagnostic, QirError, Severity, fail
@@ -23,7 +27,7 @@ from qir.text.scanner import MAX_DEPTH, skip_space, value_end
 from qir.text.syntax import compiled, expectation
 from qir.text.values import Call
 
-__all__ = ["ForwardValue", "Frame", "Poison", "Reader", "MAX_ERRORS"]
+__all__ = ["MAX_ERRORS", "ForwardValue", "Frame", "Poison", "Reader", "count"]
 
 MAX_ERRORS = 20
 _MEMO_LIMIT = 8192  # longer texts are rarely repeated
@@ -71,7 +75,7 @@ class Reader:
         self.parser, self.actions = compiled()
         self.errors: list[Diagnostic] = []
         self.syntax_errors = 0
-        self.here = 0
+        self.clause = 0  # where the clause that is being read begins
         self.piece: Input | None = None
         # memos, by text
         self.types: dict[str, Type] = {}
@@ -112,13 +116,19 @@ class Reader:
         start = getattr(token, "start", None)
         expected = expectation(error.expected)
         if token.type == "$END":
-            end = self.piece.base + len(self.piece.text) if self.piece is not None and self.piece.fine else len(self.source.text)
+            end = (
+                self.piece.base + len(self.piece.text)
+                if self.piece is not None and self.piece.fine
+                else len(self.source.text)
+            )
             start, width, got = max(0, end - 1 if not (self.piece and self.piece.fine) else end), 1, "the text ends"
             message = f"{expected} is expected, but {got} here"
         else:
             text = token.text if len(token.text) <= 40 else token.text[:37] + "..."
             width = len(token.text.partition("\n")[0])
-            message = f"{expected} is expected, not '{text}'" if "'" not in text else f"{expected} is expected, not {text}"
+            message = (
+                f"{expected} is expected, not '{text}'" if "'" not in text else f"{expected} is expected, not {text}"
+            )
         place = FileLineColLoc(self.source.name, 0, 0)
         at = SourceLoc(self.source, start or 0, (start or 0) + width)
         place = FileLineColLoc(self.source.name, at.line, at.column, at=at)
@@ -131,7 +141,7 @@ class Reader:
         self.piece = Input(self.source, text, base)
         self.actions.reader = self
         try:
-            return self.parser.parse(self.piece, start=rule)  # type: ignore[arg-type]
+            return self.parser.parse(self.piece, start=rule)
         except lark.UnexpectedToken as error:
             raise self.syntax_error(error) from None
         finally:
@@ -153,7 +163,8 @@ class Reader:
             found = self.parse_piece("function_type", token.text, token.start)
             intern = self.types
             found = FunctionType(
-                tuple(intern.setdefault(str(t), t) for t in found.inputs), tuple(intern.setdefault(str(t), t) for t in found.results)
+                tuple(intern.setdefault(str(t), t) for t in found.inputs),
+                tuple(intern.setdefault(str(t), t) for t in found.results),
             )
             self.signatures[token.text] = found
         return found
@@ -175,6 +186,7 @@ class Reader:
         return found
 
     def parse_call(self, token: Token) -> Call:
+        self.clause = token.start
         found: Call = self.parse_piece("call", token.text, token.start)
         return found
 
@@ -190,7 +202,9 @@ class Reader:
         for match in _ALIAS.finditer(text):
             name = match.group(1)
             if name in self.aliases:
-                self.report(_error(self.place(match.start(1), match.end(1)), f"the alias {name} is defined a second time"))
+                self.report(
+                    _error(self.place(match.start(1), match.end(1)), f"the alias {name} is defined a second time")
+                )
             start = skip_space(text, match.end())
             try:
                 self.aliases[name] = (start, value_end(self.source, start))
@@ -202,7 +216,12 @@ class Reader:
         value = self.aliases.get(name)
         if value is None:
             close = difflib.get_close_matches(name, self.aliases, 1)
-            self.fail(start, start + len(name), f"the alias {name} is not defined", f"did you mean {close[0]}?" if close else None)
+            self.fail(
+                start,
+                start + len(name),
+                f"the alias {name} is not defined",
+                f"did you mean {close[0]}?" if close else None,
+            )
         if isinstance(value, tuple):
             if name in self._resolving:
                 self.fail(start, start + len(name), f"the alias {name} is defined by itself")
@@ -257,7 +276,11 @@ class Reader:
             self.unregistered.setdefault(name, token.start)  # it may be of a domain that the module declares
             return
         close = difflib.get_close_matches(name, dialect.ops, 1)
-        hint = f"did you mean {close[0]}?" if close else "--allow-unregistered-dialect keeps operations that nobody defines"
+        hint = (
+            f"did you mean {close[0]}?"
+            if close
+            else "--allow-unregistered-dialect keeps operations that nobody defines"
+        )
         self.fail(token.start, token.end, f"the dialect '{prefix}' has no operation '{name}'", hint)
 
     def check_domains(self, module: Operation) -> None:
@@ -279,7 +302,9 @@ class Reader:
         """The values that a list of names means, which must have these types."""
         if names is None:
             if types:
-                self.fail(op.start, op.end, f"'{op.text.strip(chr(34))}' has no operands, but its type has {len(types)}")
+                self.fail(
+                    op.start, op.end, f"'{op.text.strip(chr(34))}' has no operands, but its type has {len(types)}"
+                )
             return ()
         scope = self.scope
         try:
@@ -287,15 +312,20 @@ class Reader:
         except KeyError:
             values = self._slow_operands(names, types)
         if len(values) != len(types):
-            self.fail(names.start, names.end, f"{_count(len(values), 'value')}, but {_count(len(types), 'type')} in the signature")
+            self.fail(
+                names.start,
+                names.end,
+                f"{count(len(values), 'value')}, but {count(len(types), 'type')} in the signature",
+            )
         for index, value in enumerate(values):
             type = types[index]
             if value.type is not type and value.type != type and not isinstance(value, Poison):
-                position = [m for m in _VALUE.finditer(names.text)][index]
+                position = list(_VALUE.finditer(names.text))[index]
                 self.fail(
-                    names.start + position.start(), names.start + position.end(),
+                    names.start + position.start(),
+                    names.start + position.end(),
                     f"'{position.group()}' has the type {value.type}, here it is used as {type}",
-                )  # fmt: skip
+                )
         return values
 
     def _slow_operands(self, names: Token, types: Sequence[Type]) -> tuple[Value, ...]:
@@ -328,7 +358,9 @@ class Reader:
         scope[name] = value
         self.frames[-1].defined.append(name)
         if self.forwards:
-            forward = self.forwards.pop(name, None) or (self.forwards.pop(name[:-2], None) if name.endswith("#0") else None)
+            forward = self.forwards.pop(name, None) or (
+                self.forwards.pop(name[:-2], None) if name.endswith("#0") else None
+            )
             if forward is not None:
                 if forward.type != value.type and not isinstance(value, Poison):
                     self.report(
@@ -374,10 +406,11 @@ class Reader:
             close = difflib.get_close_matches(name, self.scope, 1)
             self.report(
                 _error(
-                    self.place(forward.start, forward.start + len(name)), f"'{name}' is not defined",
+                    self.place(forward.start, forward.start + len(name)),
+                    f"'{name}' is not defined",
                     f"did you mean {close[0]}?" if close else None,
                 )
-            )  # fmt: skip
+            )
 
     def located(self, token: Token | None, start: int, end: int) -> Location:
         """The location of what stands at `start`, with that place in it."""
@@ -388,12 +421,17 @@ class Reader:
         if text[4] == '"' and "\\" not in text and text[-2] == '"' and text.find('"', 5) == len(text) - 2:
             return NameLoc(text[5:-2], UNKNOWN, at)
         found = self.location(token)
-        return UnknownLoc(at) if found is UNKNOWN else attrs.evolve(found, at=at)  # type: ignore[misc, arg-type]
+        return UnknownLoc(at) if found is UNKNOWN else attrs.evolve(found, at=at)  # type: ignore[misc]
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int, what: str) -> str:
+    """A number of things in words."""
     return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _error(place: SourceLoc, message: str, hint: str | None = None) -> QirError:
-    return QirError(Diagnostic(Severity.ERROR, FileLineColLoc(place.text.name, place.line, place.column, at=place), message, hint=hint))
+    return QirError(
+        Diagnostic(
+            Severity.ERROR, FileLineColLoc(place.text.name, place.line, place.column, at=place), message, hint=hint
+        )
+    )

@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from qir.ir.attributes import ArrayAttr, DenseResourceAttr, StringAttr
+from qir.ir.attributes import ArrayAttr, StringAttr
 from qir.ir.core import Operation
 from qir.ir.diagnostics import fail
 from qir.ir.location import SourceLoc
@@ -26,7 +26,9 @@ ELIDED = "__elided__"
 """MLIR's key for data that was left out."""
 
 _MAX_ELEMENTS = 1 << 40
-_ENTRY = re.compile(r'\s*(?:([A-Za-z_][\w$.]*)|("[^"\\\n]*(?:\\.[^"\\\n]*)*"))\s*:\s*(?:(\{)|"([^"]*)"|([^\s,{}]+))\s*,?')
+_ENTRY = re.compile(
+    r'\s*(?:([A-Za-z_][\w$.]*)|("[^"\\\n]*(?:\\.[^"\\\n]*)*"))\s*:\s*(?:(\{)|"([^"]*)"|([^\s,{}]+))\s*,?'
+)
 _CLOSE = re.compile(r"\s*\}\s*,?")
 _HEX = re.compile(r"0x[0-9A-Fa-f]*\Z")
 
@@ -79,11 +81,18 @@ def bind_resources(reader: Reader, module: Operation, folder: str) -> None:
             size = _size(type, place)
             data = digits[10:]  # after 0x and the alignment, 4 bytes
             if len(digits) < 10 or len(data) != 2 * size:
-                fail(place, f"'{key}' has {max(0, len(digits) - 10) // 2} bytes in the resource section, {type} needs {size}")
+                fail(
+                    place,
+                    f"'{key}' has {max(0, len(digits) - 10) // 2} bytes in the resource section, {type} needs {size}",
+                )
             found = HexTensor(data, type, SourceLoc(reader.source, begin, end))
         if found is None and files:
             names = ", ".join(os.path.basename(f.path) for f in files)
-            fail(place, f"'{key}' is neither in {names} nor in the text", "the text and its weights belong to different models")
+            fail(
+                place,
+                f"'{key}' is neither in {names} nor in the text",
+                "the text and its weights belong to different models",
+            )
         if found is not None:
             # The attribute is complete only now: nobody but the reader has seen it before.
             object.__setattr__(attribute, "tensor", found)
@@ -113,9 +122,19 @@ def _side_files(reader: Reader, module: Operation, folder: str) -> list[SideFile
         if not isinstance(value, StringAttr):
             fail(module.location, f"'{RESOURCE_FILES}' must be the name of a file, or a list of names")
         name = value.value
-        if not name or os.path.isabs(name) or ".." in re.split(r"[/\\]", name) or "\\" in name or "\0" in name or ":" in name:
-            fail(module.location, f"the file of weights '{name}' does not lie in the text's folder",
-                 "its name is relative and has no '..'")  # fmt: skip
+        if (
+            not name
+            or os.path.isabs(name)
+            or ".." in re.split(r"[/\\]", name)
+            or "\\" in name
+            or "\0" in name
+            or ":" in name
+        ):
+            fail(
+                module.location,
+                f"the file of weights '{name}' does not lie in the text's folder",
+                "its name is relative and has no '..'",
+            )
         path = os.path.join(folder, name)
         real, root = os.path.realpath(path), os.path.realpath(folder)
         if os.path.commonpath([real, root]) != root:
@@ -154,11 +173,15 @@ def _read_section(reader: Reader, text: str, base: int, blobs: dict[str, tuple[s
                 reader.fail(base + entry.start(3), base + entry.end(3), "the resource section is nested too deeply")
         elif value is not None and len(path) == 2 and path[0] == "dialect_resources":
             if value[:2] != "0x":
-                reader.fail(base + entry.start(4), base + entry.end(4), f"the data of '{key}' must be a string of hexadecimal digits")
+                reader.fail(
+                    base + entry.start(4),
+                    base + entry.end(4),
+                    f"the data of '{key}' must be a string of hexadecimal digits",
+                )
             blobs[key] = (value, base + entry.start(4), base + min(entry.end(4), entry.start(4) + 40))
     if text[position:end].strip() or depth:
         at = base + position + len(text[position:end]) - len(text[position:end].lstrip())
-        reader.fail(at, at + 1, "the resource section is malformed: key: \"0x…\" or key: {…} is expected here")
+        reader.fail(at, at + 1, 'the resource section is malformed: key: "0x…" or key: {…} is expected here')
 
 
 def resource_section(tensors: dict[str, Tensor]) -> str:
@@ -169,5 +192,7 @@ def resource_section(tensors: dict[str, Tensor]) -> str:
     for key, tensor in tensors.items():
         alignment = max(1, min(8, tensor.nbytes // max(1, tensor.type.count))) if tensor.type.count else 1
         alignment = 1 << (alignment.bit_length() - 1)
-        lines.append(f'      {key}: "0x{alignment.to_bytes(4, "little").hex().upper()}{bytes(tensor.tobytes()).hex().upper()}"')
+        lines.append(
+            f'      {key}: "0x{alignment.to_bytes(4, "little").hex().upper()}{bytes(tensor.tobytes()).hex().upper()}"'
+        )
     return "\n{-#\n  dialect_resources: {\n    builtin: {\n" + ",\n".join(lines) + "\n    }\n  }\n#-}\n"

@@ -23,9 +23,23 @@ __all__ = ["SideFile", "read_side_file", "write_side_file"]
 
 _MAX_HEADER = 100_000_000
 _NAMES = {
-    "f64": "F64", "f32": "F32", "f16": "F16", "bf16": "BF16", "f8E5M2": "F8_E5M2", "f8E4M3FN": "F8_E4M3", "f8E8M0FNU": "F8_E8M0",
-    "i64": "I64", "i32": "I32", "i16": "I16", "i8": "I8", "ui64": "U64", "ui32": "U32", "ui16": "U16", "ui8": "U8", "i1": "BOOL",
-}  # fmt: skip
+    "f64": "F64",
+    "f32": "F32",
+    "f16": "F16",
+    "bf16": "BF16",
+    "f8E5M2": "F8_E5M2",
+    "f8E4M3FN": "F8_E4M3",
+    "f8E8M0FNU": "F8_E8M0",
+    "i64": "I64",
+    "i32": "I32",
+    "i16": "I16",
+    "i8": "I8",
+    "ui64": "U64",
+    "ui32": "U32",
+    "ui16": "U16",
+    "ui8": "U8",
+    "i1": "BOOL",
+}
 
 
 @attrs.frozen
@@ -46,7 +60,11 @@ def read_side_file(path: str) -> SideFile:
     total = len(buffer)
     length = int.from_bytes(buffer[:8], "little") if total >= 8 else 0
     if total < 8 or length > min(total - 8, _MAX_HEADER):
-        fail(path, "this is no safetensors file: its header does not fit into the file", "the file may have been cut short")
+        fail(
+            path,
+            "this is no safetensors file: its header does not fit into the file",
+            "the file may have been cut short",
+        )
     try:
         header = json.loads(bytes(buffer[8 : 8 + length]))
         entries: dict[str, tuple[int, int]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NoReturn
 
 from qir.ir.diagnostics import fail
 from qir.ir.location import Source, SourceLoc
@@ -15,7 +16,7 @@ MAX_DEPTH = 200
 _CLOSER = {"<": ">", "(": ")", "[": "]", "{": "}"}
 _OPENER = {closer: opener for opener, closer in _CLOSER.items()}
 _STEP = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*("?)|//[^\n]*|->|[<>(){}\[\]\n]')
-_SPACE = re.compile(r"(?:[ \t\r\n]+|//[^\n]*)*")
+_SPACE = re.compile(r"[ \t\r\n]*(?://[^\n]*(?:\n|\Z)[ \t\r\n]*)*")
 _TYPE_HEAD = re.compile(r"!?[A-Za-z_][\w$.]*")
 
 
@@ -29,8 +30,8 @@ def skip_space(text: str, position: int) -> int:
 def balanced(source: Source, start: int, base: int = 0, text: str | None = None) -> int:
     """The position after the bracket that closes the one at `start`.
 
-    `text` is a piece of the source that begins at its position `base` (default: all of it). Raises QirError at a bracket
-    that nothing closes, at an unclosed string, or where brackets are nested too deeply.
+    `text` is a piece of the source that begins at its position `base` (default: all of it). Raises QirError at a
+    bracket that nothing closes, at an unclosed string, or where brackets are nested too deeply.
     """
     text = source.text if text is None else text
     stack: list[int] = []
@@ -44,14 +45,17 @@ def balanced(source: Source, start: int, base: int = 0, text: str | None = None)
         elif first in _OPENER:
             if text[stack[-1]] != _OPENER[first]:
                 opener = text[stack[-1]]
-                _fail(source, base + stack[-1], f"this '{opener}' is not closed: '{_CLOSER[opener]}' must come before '{first}'")
+                _fail(
+                    source,
+                    base + stack[-1],
+                    f"this '{opener}' is not closed: '{_CLOSER[opener]}' must come before '{first}'",
+                )
             stack.pop()
             if not stack:
                 return match.end()
         elif first == '"' and not match.group(1):
             _fail(source, base + match.start(), "this string is not closed on its line", 'end it with "', len(what))
-    _fail(source, base + stack[-1], f"this '{text[stack[-1]]}' is not closed before the end of the text")
-    raise AssertionError
+    return _fail(source, base + stack[-1], f"this '{text[stack[-1]]}' is not closed before the end of the text")
 
 
 def type_end(source: Source, start: int) -> int:
@@ -60,11 +64,14 @@ def type_end(source: Source, start: int) -> int:
     if text[start] == "(":
         end = balanced(source, start)
         arrow = skip_space(text, end)
-        if text.startswith("->", arrow):
-            result = skip_space(text, arrow + 2)
-            if result < len(text) and text[result] == "(":
-                return balanced(source, result)
-            return type_end(source, result) if _TYPE_HEAD.match(text, result) else arrow + 2
+        if not text.startswith("->", arrow):
+            _fail(source, arrow, "'->' is expected after the types of the operands", "write : (types) -> types")
+        result = skip_space(text, arrow + 2)
+        if text.startswith("(", result):
+            return balanced(source, result)
+        end = type_end(source, result)
+        if end == result:
+            _fail(source, result, "a type is expected after '->'")
         return end
     match = _TYPE_HEAD.match(text, start)
     if match is None:
@@ -93,5 +100,5 @@ def value_end(source: Source, start: int) -> int:
     return length
 
 
-def _fail(source: Source, position: int, message: str, hint: str | None = None, width: int = 1) -> None:
+def _fail(source: Source, position: int, message: str, hint: str | None = None, width: int = 1) -> NoReturn:
     fail(SourceLoc(source, position, position + width), message, hint)

@@ -35,27 +35,91 @@ def compiled() -> tuple[lark.Lark, Any]:
 
         actions = Actions()
         parser = lark.Lark(
-            grammar_text(), parser="lalr", lexer=QirLexer, transformer=actions, start=list(STARTS), maybe_placeholders=True
+            grammar_text(),
+            parser="lalr",
+            lexer=QirLexer,
+            transformer=actions,
+            start=list(STARTS),
+            maybe_placeholders=True,
         )
         found = _local.compiled = (parser, actions)
     return found
 
 
 _WORDS = {
-    "RESULTS": "an operation", "STRING": "a string", "OPNAME": "an operation", "FUNC": "an operation", "MODULE": "an operation",
-    "VALUES": "a value (%name)", "LPAR": "'('", "RPAR": "')'", "COMMA": "','", "COLON": "':'", "LBRACE": "'{'", "RBRACE": "'}'",
-    "LSQB": "'['", "RSQB": "']'", "LESSTHAN": "'<'", "MORETHAN": "'>'", "EQUAL": "'='", "ARROW": "'->'", "ELLIPSIS": "'...'",
-    "PROPERTIES": "'<{'", "DICT": "a dictionary ({key = value})", "SIGNATURE": "a signature ((types) -> types)",
-    "LOCATION": "loc(...)", "LOC": "loc(...)", "SYMBOL": "a symbol (@name)", "WORD": "a word", "CALL": "a word with arguments",
-    "TYPE": "a type", "ALIAS": "an alias", "ALIAS_VALUE": "the alias's value", "RESOURCES": "'{-#'", "CARET": "a block label (^name)",
-    "VISIBILITY": "'private'", "ATTRIBUTES": "'attributes'", "TO": "'to'", "NAMED_TYPE": "a type", "TENSOR": "a type",
-    "COMPLEX": "a type", "TUPLE": "a type", "DIALECT_TYPE": "a type", "OTHER_TYPE": "a type", "TYPE_ALIAS": "a type",
-    "DIMS": "dimensions (4x?x)", "NUMBER": "a number", "ARRAY": "array<...>", "LITERAL": "'<'", "KEY": "a key",
-    "DIALECT_ATTR": "an attribute", "OTHER_ATTR": "an attribute", "ATTR_ALIAS": "an attribute", "TRUE": "an attribute",
-    "FALSE": "an attribute", "UNIT": "an attribute", "DENSE": "an attribute", "DENSE_RESOURCE": "an attribute",
-    "FUSED": "a location", "CALLSITE": "a location", "UNKNOWN": "a location", "AT": "'at'", "$END": "the end",
-}  # fmt: skip
-_ATTRIBUTE_PARTS = {"an attribute", "a type", "a number", "a string", "a symbol (@name)", "'['", "'{'", "'('", "array<...>", "loc(...)"}
+    "RESULTS": "an operation",
+    "STRING": "a string",
+    "OPNAME": "an operation",
+    "FUNC": "an operation",
+    "MODULE": "an operation",
+    "VALUES": "a value (%name)",
+    "LPAR": "'('",
+    "RPAR": "')'",
+    "COMMA": "','",
+    "COLON": "':'",
+    "LBRACE": "'{'",
+    "RBRACE": "'}'",
+    "LSQB": "'['",
+    "RSQB": "']'",
+    "LESSTHAN": "'<'",
+    "MORETHAN": "'>'",
+    "EQUAL": "'='",
+    "ARROW": "'->'",
+    "ELLIPSIS": "'...'",
+    "PROPERTIES": "'<{'",
+    "DICT": "a dictionary ({key = value})",
+    "SIGNATURE": "a signature ((types) -> types)",
+    "LOCATION": "loc(...)",
+    "LOC": "loc(...)",
+    "SYMBOL": "a symbol (@name)",
+    "WORD": "a word",
+    "CALL": "a word with arguments",
+    "TYPE": "a type",
+    "ALIAS": "an alias",
+    "ALIAS_VALUE": "the alias's value",
+    "RESOURCES": "'{-#'",
+    "CARET": "a block label (^name)",
+    "VISIBILITY": "'private'",
+    "ATTRIBUTES": "'attributes'",
+    "TO": "'to'",
+    "NAMED_TYPE": "a type",
+    "TENSOR": "a type",
+    "COMPLEX": "a type",
+    "TUPLE": "a type",
+    "DIALECT_TYPE": "a type",
+    "OTHER_TYPE": "a type",
+    "TYPE_ALIAS": "a type",
+    "DIMS": "dimensions (4x?x)",
+    "NUMBER": "a number",
+    "ARRAY": "array<...>",
+    "LITERAL": "'<'",
+    "KEY": "a key",
+    "DIALECT_ATTR": "an attribute",
+    "OTHER_ATTR": "an attribute",
+    "ATTR_ALIAS": "an attribute",
+    "TRUE": "an attribute",
+    "FALSE": "an attribute",
+    "UNIT": "an attribute",
+    "DENSE": "an attribute",
+    "DENSE_RESOURCE": "an attribute",
+    "FUSED": "a location",
+    "CALLSITE": "a location",
+    "UNKNOWN": "a location",
+    "AT": "'at'",
+    "$END": "the end",
+}
+_ATTRIBUTE_PARTS = {
+    "an attribute",
+    "a type",
+    "a number",
+    "a string",
+    "a symbol (@name)",
+    "'['",
+    "'{'",
+    "'('",
+    "array<...>",
+    "loc(...)",
+}
 
 
 def expectation(terminals: Iterable[str]) -> str:
@@ -67,8 +131,8 @@ def expectation(terminals: Iterable[str]) -> str:
     elif "a type" in words and "'('" in words:
         words.discard("'('")
     if "an operation" in words:
-        words.discard("a string")
-        words.discard("an alias")
-        words.discard("'{-#'")
+        words -= {"a string", "an alias", "'{-#'", "a block label (^name)"}
+        if "'}'" in words:
+            words -= {"the end", "'}'"} if "loc(...)" in words else {"the end"}
     ordered = sorted(words, key=lambda w: (w[0] == "'", w))
     return ordered[0] if len(ordered) == 1 else ", ".join(ordered[:-1]) + " or " + ordered[-1] if ordered else "nothing"

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Union
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
 from qir.ir.attributes import (
-    ArrayAttr, Attribute, DenseArrayAttr, DenseResourceAttr, FloatAttr, IntegerAttr, LocationAttr, OpaqueAttr, StringAttr,
-    SymbolRefAttr, TypeAttr, UnitAttr, dictionary, float_bits,
-)  # fmt: skip
+    ArrayAttr,
+    Attribute,
+    DenseArrayAttr,
+    DenseResourceAttr,
+    FloatAttr,
+    IntegerAttr,
+    LocationAttr,
+    OpaqueAttr,
+    StringAttr,
+    SymbolRefAttr,
+    TypeAttr,
+    UnitAttr,
+    dictionary,
+    float_bits,
+)
 from qir.ir.diagnostics import fail
 from qir.ir.location import UNKNOWN, CallSiteLoc, FileLineColLoc, FusedLoc, Location, NameLoc, SourceLoc, UnknownLoc
 from qir.ir.types import (
-    FLOAT_BITS, ComplexType, FloatType, FunctionType, IndexType, IntegerType, NoneType, OpaqueType, TensorType, TupleType, Type,
-    f64, i1, i64,
-)  # fmt: skip
+    FLOAT_BITS,
+    ComplexType,
+    FloatType,
+    FunctionType,
+    IndexType,
+    IntegerType,
+    NoneType,
+    OpaqueType,
+    TensorType,
+    TupleType,
+    Type,
+    f64,
+    i1,
+    i64,
+)
 from qir.text.lexer import Token
 from qir.text.literals import dense_literal, integer_in_range, unquote
 
@@ -46,7 +70,7 @@ class Argument:
     """One argument of a clause: its key if it is ``key = value``, its value, and where it stands."""
 
     key: str | None
-    value: Union[Attribute, Word, Map, Call]
+    value: Attribute | Word | Map | Call
     start: int
 
 
@@ -106,10 +130,12 @@ class ValueActions:
             return self.reader.type_alias(token)
         return OpaqueType("", text)
 
-    def tensor(self, c: list[Any]) -> Type:
+    def tensor_type(self, c: list[Any]) -> Type:
         dims, element, encoding = c
         if isinstance(element, (TensorType, FunctionType, NoneType, TupleType)):
-            self.fail(dims or Token("", " ", self.reader.here), f"a tensor cannot have elements of type {element}")
+            piece = self.reader.piece
+            place = dims or Token("", "tensor", piece.base if piece is not None else 0)
+            self.fail(place, f"a tensor cannot have elements of type {element}")
         if dims is None:
             return TensorType((), element, encoding)
         sizes = dims.text.replace(" ", "").split("x")[:-1]
@@ -120,10 +146,10 @@ class ValueActions:
             self.fail(dims, "a dimension is at most 2^63 - 1")
         return TensorType(shape, element, encoding)
 
-    def complex(self, c: list[Any]) -> Type:
+    def complex_type(self, c: list[Any]) -> Type:
         return ComplexType(c[0])
 
-    def tuple(self, c: list[Any]) -> Type:
+    def tuple_type(self, c: list[Any]) -> Type:
         return TupleType(tuple(t for t in c if t is not None))
 
     def function_type(self, c: list[Any]) -> FunctionType:
@@ -301,15 +327,18 @@ class ValueActions:
         return NameLoc(self.string_of(c[0]), c[1] if len(c) > 1 else UNKNOWN)
 
     def file_place(self, c: list[Any]) -> Location:
-        return FileLineColLoc(self.string_of(c[0]), *map(self.position, c[1:]))
+        return FileLineColLoc(self.string_of(c[0]), self.position(c[1]), self.position(c[2]))
 
     def range_place(self, c: list[Any]) -> Location:
         file, line, column, end_line, end_column = c
         line = self.position(line)
         return FileLineColLoc(
-            self.string_of(file), line, self.position(column),
-            line if end_line is None else self.position(end_line), self.position(end_column),
-        )  # fmt: skip
+            self.string_of(file),
+            line,
+            self.position(column),
+            line if end_line is None else self.position(end_line),
+            self.position(end_column),
+        )
 
     def position(self, token: Token) -> int:
         """A line or column."""
@@ -341,7 +370,7 @@ class ValueActions:
         return Call(c[0].text, tuple(a for a in c[1:] if a is not None))
 
     def argument(self, c: list[Any]) -> Argument:
-        return Argument(None, c[0], self.reader.here)
+        return Argument(None, c[0], self.reader.clause)
 
     def keyword(self, c: list[Any]) -> Argument:
         return Argument(c[0].text, c[1], c[0].start)
@@ -349,7 +378,7 @@ class ValueActions:
     def word(self, c: list[Any]) -> Word:
         return Word(c[0].text)
 
-    def map(self, c: list[Any]) -> Map:
+    def axis_map(self, c: list[Any]) -> Map:
         return Map(tuple(i for i in c if i is not None))
 
     def item(self, c: list[Any]) -> tuple[int | None, Any]:
