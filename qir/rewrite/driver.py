@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from qir.ir.attributes import TensorAttr
 from qir.ir.context import Context
@@ -16,10 +17,13 @@ from qir.rewrite.matcher import Progress
 from qir.rewrite.pattern_set import PatternSet, RewritePattern
 from qir.rewrite.rewriter import Rewriter, describe
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 __all__ = ["Folder", "apply_patterns"]
 
-Folder = Callable[[Operation], "Sequence[TensorAttr | None] | None"]
-"""Computes an operation whose operands are all constant: one tensor per result (None for an absent one), or None."""
+Folder = Callable[[Operation], "Sequence[NDArray[Any] | TensorAttr | None] | None"]
+"""Computes an operation whose operands are all constant: an array per result (None for an unused one), or None."""
 
 
 def apply_patterns(
@@ -162,8 +166,7 @@ class _Driver:
         for result, held in zip(op.results, tensors, strict=False):
             made: OpResult | None = None
             if held is not None and result.uses:
-                made = rewriter.constant(held)
-                made.name = result.name
+                made = rewriter.constant(held, result.name or _node_name(op))
             values.append(made)
         if self.control.trace is not None:
             self._trace_hit(op, op.name, None)
@@ -211,3 +214,8 @@ class _Driver:
                 print(f"  + {describe(made)}", file=trace)
         if op.parent is not None and op not in rewriter.created and pattern is not None:
             print(f"  = {describe(op)}", file=trace)
+
+
+def _node_name(op: Operation) -> str | None:
+    names = op.location.names()
+    return names[0] if names else None

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 from qir.ir.core import Operation, Value
 from qir.ir.symbols import SymbolTable
@@ -324,6 +324,10 @@ def _filter(alternatives: list[OpNode]) -> tuple[Filter, ...]:
     )
 
 
+@overload
+def pattern(function: Callable[..., Any]) -> Pattern: ...
+@overload
+def pattern(*, benefit: int = 1, name: str | None = None) -> Callable[[Callable[..., Any]], Pattern]: ...
 def pattern(function: Callable[..., Any] | None = None, *, benefit: int = 1, name: str | None = None) -> Any:
     """Decorator: trace a function over `Value`, `Attr` and `Quantizer` parameters into a `Pattern`.
 

@@ -51,6 +51,9 @@ def attribute_value(op: Operation, name: str) -> Any:
     held = op.attributes.get(name)
     if held is not None:
         return python_value(held)
+    by_schema = getattr(op, "onnx_attr", None)
+    if by_schema is not None:  # ONNX: the default at the version that holds here
+        return by_schema(name)
     definition = op.definition
     field = definition.attributes.get(name) if definition is not None else None
     default = field.default if field is not None else None

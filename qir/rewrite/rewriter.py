@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from qir.ir.attributes import Attribute, DenseResourceAttr, TensorAttr, attribute, dense_from_numpy
 from qir.ir.context import Context
-from qir.ir.core import Block, Operation, OpResult, Region, Value
+from qir.ir.core import Block, BlockArgument, Operation, OpResult, Region, Trait, Value
 from qir.ir.location import UNKNOWN, Location, fuse
 from qir.ir.symbols import SymbolTable
-from qir.ir.types import NoneType, Type, none
+from qir.ir.types import NoneType, TensorType, Type, none
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,15 +128,7 @@ class Rewriter:
                 )
             else:
                 values.append(operand.result if isinstance(operand, Operation) else operand)
-        fields = cls.definition.attributes if cls is not None and cls.definition is not None else {}
-        encoded: dict[str, Attribute] = {}
-        for key, value in (attributes or {}).items():
-            if value is None:
-                continue
-            field = fields.get(key)
-            encoded[key] = (
-                value if isinstance(value, Attribute) else field.kind.encode(value) if field else attribute(value)
-            )
+        encoded = {k: encode_attribute(cls, k, v) for k, v in (attributes or {}).items() if v is not None}
         full = name if isinstance(name, str) else name.name
         made = (
             self.ctx.create_op(full, values, result_types, encoded, regions, location or self.location)
@@ -215,14 +207,31 @@ class Rewriter:
         """Let every user of `old` read `new`; `new` inherits the name if it has none."""
         if new is old:
             return
-        if new.name is None and not isinstance(new.type, NoneType):
+        if isinstance(new, OpResult) and new.name is None and not isinstance(new.type, NoneType):
             new.name = old.name
         users = tuple(old.uses)
         if users:
+            if new.type != old.type:
+                self._refine(new, old.type)
             old.replace_all_uses_with(new)
+            if new.type != old.type:
+                _update_functions(users)
             self.changes += 1
             self._revisit((new,))
             self._lost_use(old)
+
+    def _refine(self, value: Value, other: Type) -> None:
+        """What is known about a value by the type of the one it replaces is true of it too."""
+        known = value.type
+        if value.defining_op is None or not isinstance(known, TensorType) or not isinstance(other, TensorType):
+            return
+        if other.shape is None or known.element != other.element:
+            return
+        shape = known.shape if known.shape is not None else (None,) * len(other.shape)
+        if len(shape) == len(other.shape):
+            self.set_type(
+                value, known.with_shape(tuple(b if a is None else a for a, b in zip(shape, other.shape, strict=True)))
+            )
 
     def set_operands(self, op: Operation, values: Sequence[Value]) -> None:
         """Replace all operands of an operation."""
@@ -244,16 +253,13 @@ class Rewriter:
         with self.modify(op):
             if value is None:
                 op.attributes.pop(name, None)
-            elif isinstance(value, Attribute):
-                op.attributes[name] = value
             else:
-                definition = op.definition
-                field = definition.attributes.get(name) if definition is not None else None
-                op.attributes[name] = field.kind.encode(value) if field is not None else attribute(value)
+                op.attributes[name] = encode_attribute(type(op), name, value)
 
     def set_type(self, value: Value, type: Type) -> None:
         """Give a value another type."""
         if value.type != type:
+            assert isinstance(value, (OpResult, BlockArgument))
             value.type = type
             self.changes += 1
             self._revisit((value,))
@@ -371,6 +377,31 @@ class Rewriter:
                         further.extend(user.results)
             level += 1
             values = further
+
+
+def encode_attribute(cls: type[Operation] | None, name: str, value: Any) -> Attribute:
+    """The attribute of a Python value, of the kind that the operation's definition or ONNX's schema wants."""
+    if isinstance(value, Attribute):
+        return value
+    definition = cls.definition if cls is not None else None
+    field = definition.attributes.get(name) if definition is not None else None
+    if field is not None:
+        return field.kind.encode(value)
+    schema = getattr(definition, "schema", None)
+    if schema is not None and name in schema.attributes:
+        from qir.dialects.onnx_build import encode
+
+        return encode(schema, name, value)
+    return attribute(value)
+
+
+def _update_functions(users: Sequence[Operation]) -> None:
+    """A function's type follows what it returns."""
+    for user in users:
+        if user.has_trait(Trait.TERMINATOR):
+            update = getattr(user.parent_op, "update_type", None)
+            if update is not None:
+                update()
 
 
 def describe(op: Operation) -> str:
