@@ -69,7 +69,8 @@ class Actions(ValueActions):
             elif op.results:
                 reader.report(
                     op.error(
-                        f"gives {len(op.results)} results, but no names stand before it", "write %name = before it"
+                        f"gives {count(len(op.results), 'result')}, but no name stands before it",
+                        "write %name = before it",
                     )
                 )
         except QirError as error:

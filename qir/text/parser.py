@@ -15,7 +15,7 @@ from qir.ir.diagnostics import QirError, fail
 from qir.ir.location import Source
 from qir.ir.types import Type
 from qir.text.lexer import Input, Token
-from qir.text.reader import Reader
+from qir.text.reader import Reader, TooDeepError
 from qir.text.resources import bind_resources
 
 if TYPE_CHECKING:
@@ -111,6 +111,10 @@ def _run(reader: Reader) -> None:
                 reader.syntax_errors += 1
                 reader.report(reader.syntax_error(error))
                 start = getattr(error.token, "start", len(reader.source.text))
+            except TooDeepError as error:
+                reader.syntax_errors += 1
+                reader.report(error)
+                return
             except QirError as error:
                 reader.syntax_errors += 1
                 reader.report(error)

@@ -27,12 +27,16 @@ from qir.text.scanner import MAX_DEPTH, skip_space, value_end
 from qir.text.syntax import compiled, expectation
 from qir.text.values import Call
 
-__all__ = ["MAX_ERRORS", "ForwardValue", "Frame", "Poison", "Reader", "count"]
+__all__ = ["MAX_ERRORS", "ForwardValue", "Frame", "Poison", "Reader", "TooDeepError", "count"]
 
 MAX_ERRORS = 20
 _MEMO_LIMIT = 8192  # longer texts are rarely repeated
 _ALIAS = re.compile(r"^[ \t]*([!#][A-Za-z_][\w$]*)[ \t]*=", re.M)
 _VALUE = re.compile(r"%[\w$.\-]+(?:[#:]\d+)?|_")
+
+
+class TooDeepError(QirError):
+    """Nesting that no text of sense has: reading does not go on."""
 
 
 class ForwardValue(Value):
@@ -377,7 +381,7 @@ class Reader:
         if len(self.frames) > MAX_DEPTH:
             at = self.piece.position if self.piece is not None else 0
             error = _error(self.place(max(0, at - 1), at), f"regions are nested more than {MAX_DEPTH} deep")
-            raise QirError((*self.errors, *error.diagnostics))
+            raise TooDeepError(error.diagnostics)
         frame = Frame(owner)
         cls = self.classes.get(owner) or self.context.op_class(owner)
         if cls is not None and cls.traits & Trait.ISOLATED_FROM_ABOVE:
