@@ -300,6 +300,10 @@ def _fine(piece: Input, parser_state: Any) -> Iterator[Token]:
         elif kind == "WORD":
             if "KEY" in accepted:
                 kind = "KEY"
+            elif word == "tensor" and start and "TYPE" in accepted and text.startswith("<", position):
+                simple = _SIMPLE_TYPE.match(text, start)
+                position = balanced(source, position, base, text) if simple is None else simple.end()
+                kind, word = "TYPE", text[start:position]
             elif _FINE_WORDS.get(word) in accepted:
                 kind = _FINE_WORDS[word]
             elif word == "array" and "ARRAY" in accepted and text.startswith("<", position):

@@ -42,6 +42,8 @@ def compiled() -> tuple[lark.Lark, Any]:
             start=list(STARTS),
             maybe_placeholders=True,
         )
+        for rule in parser.rules:  # Lark looks these names up at each step; its own strings compare slowly
+            rule.origin.name = str(rule.origin.name)
         found = _local.compiled = (parser, actions)
     return found
 

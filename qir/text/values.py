@@ -101,6 +101,7 @@ class ValueActions:
 
     # ------------------------------------------------------------ types
     def type(self, c: list[Any]) -> Type:
+        """Any type; one that is a single token is made here."""
         found: Type = c[0]
         return found if isinstance(found, Type) else self.plain(c[0])
 
@@ -108,6 +109,8 @@ class ValueActions:
         """A type that is one token."""
         text = token.text
         kind = token.type
+        if kind == "TYPE":
+            return self.reader.type_of(token)
         if kind == "NAMED_TYPE":
             if text in FLOAT_BITS:
                 return FloatType(text)
