@@ -17,7 +17,7 @@ def _complex(x: torch.Tensor) -> torch.Tensor:
 
 def transform(x: torch.Tensor, length: int | None, axis: int, inverse: bool, onesided: bool) -> torch.Tensor:
     """ONNX DFT. One-sided: only the non-redundant half goes out, or for the inverse comes in (and gives real values)."""
-    wide = x if x.dtype in (torch.float32, torch.float64) else x.float()
+    wide = x.double()  # the small values beside large ones are wanted too
     axis = axis % x.dim()
     if inverse and onesided:
         size = 2 * (x.shape[axis] - 1) if length is None else length
