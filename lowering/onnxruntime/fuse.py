@@ -258,6 +258,21 @@ def _bias(group: Group) -> str | None:
     return None
 
 
+def _bias_scale(group: Group) -> str | None:
+    """A convolution's bias must be at the product of the scales, within a hundredth; a Gemm's is not looked at."""
+    import numpy as np
+
+    if len(group.inputs) < 3:
+        return None
+    data, weight, bias = (parameters(dq) for dq in group.inputs)
+    if data is None or weight is None or bias is None:
+        return "the scale of its bias is computed"
+    product = data[0].reshape(()) * weight[0].reshape(-1)
+    if bias[0].size not in (1, product.size) or not np.allclose(bias[0].reshape(-1), product, rtol=0.01, atol=0):
+        return "its bias has another scale than data times weight"
+    return None
+
+
 def _beta(group: Group) -> str | None:
     if len(group.inputs) > 2 and group.op.attr("beta", 1.0) != 1.0:
         return "beta is not 1"
@@ -463,7 +478,7 @@ def fusing_patterns() -> list[RewritePattern]:
     binary = _first(_all_dequantized, _needs_q, _bytes_only, _one_scale)
     mover = _first(_moves, _one_result)
     return [
-        Fusion("fuse-conv", ["Conv"], _first(_all_dequantized, _needs_q, _weighted, _bias), _conv),
+        Fusion("fuse-conv", ["Conv"], _first(_all_dequantized, _needs_q, _weighted, _bias, _bias_scale), _conv),
         Fusion("fuse-matmul", ["MatMul"], _first(_all_dequantized, _weighted), _matmul),
         Fusion("fuse-gemm", ["Gemm"], _first(_all_dequantized, _gemm_types, _beta, _bias), _gemm),
         Fusion("fuse-binary", ["Add", "Mul"], binary, _qlinear()),

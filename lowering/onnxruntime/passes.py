@@ -11,7 +11,7 @@ from qir.lowering.onnxruntime.dialect import required_opset
 from qir.lowering.onnxruntime.fuse import Fusion, fusing_patterns
 from qir.lowering.onnxruntime.patterns import layout_of, lowering_patterns
 from qir.lowering.onnxruntime.prepare import preparing_patterns
-from qir.passes import Pass, register_pass
+from qir.passes import Pass, option, register_pass
 from qir.rewrite import apply_patterns
 
 __all__ = ["FuseOnnxruntime", "LowerToOnnxruntime", "needed_opset"]
@@ -28,6 +28,10 @@ class LowerToOnnxruntime(Pass):
     name: ClassVar[str] = "lower-to-onnxruntime"
     dialects: ClassVar[tuple[str, ...]] = ("onnx", "qsim", "onnxruntime")
 
+    format: str = option(
+        "qdq", "qdq, or qoperator: the integer operators that the runtime makes of it", choices=("qdq", "qoperator")
+    )
+
     def run(self, module: Operation, ctx: Context) -> bool:
         for op in module.walk():
             if op.name == "qsim.fake":
@@ -38,7 +42,8 @@ class LowerToOnnxruntime(Pass):
         needed, why = needed_opset(module)
         raise_opset(module, ctx, needed, why)
         changed = apply_patterns(module, lowering_patterns(), ctx)
-        return drop_unused_quantizers(module) or changed
+        changed = drop_unused_quantizers(module) or changed
+        return FuseOnnxruntime().run(module, ctx) or changed if self.format == "qoperator" else changed
 
 
 @register_pass
@@ -50,9 +55,10 @@ class FuseOnnxruntime(Pass):
     dialects: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
 
     def run(self, module: Operation, ctx: Context) -> bool:
-        changed = apply_patterns(module, preparing_patterns(), ctx, name=self.name)
         patterns = fusing_patterns()
-        changed = apply_patterns(module, patterns, ctx, name=self.name) or changed
+        changed = False
+        for phase in (*preparing_patterns(), patterns):
+            changed = apply_patterns(module, phase, ctx, name=self.name) or changed
         fusions = {root: p for p in patterns if isinstance(p, Fusion) for root in p.roots}
         for op in module.walk():
             if op.name.startswith("onnxruntime.Q") and not op.name.endswith(".QuantizeLinear"):

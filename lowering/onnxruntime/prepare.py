@@ -33,6 +33,20 @@ PROPAGATE = tuple(f"onnx.{name}" for name in ("MaxPool", "Reshape", "Transpose",
 """Operators past which the runtime moves QuantizeLinear up and DequantizeLinear down."""
 
 
+class Adopt(RewritePattern):
+    """onnx.QuantizeLinear and DequantizeLinear of an imported QDQ model are this dialect's."""
+
+    name = "adopt"
+    roots = ("onnx.QuantizeLinear", "onnx.DequantizeLinear")
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        kept = {k: v for k, v in op.attributes.items() if k != "precision"}
+        if len(kept) < len(op.attributes) and op.attr("precision"):
+            return False
+        rewriter.replace(op, rewriter.op(f"onnxruntime.{op.name[5:]}", op.operands, kept))
+        return True
+
+
 class UniqueDequantize(RewritePattern):
     """Every reader of a DequantizeLinear gets one of its own; a graph output keeps the first."""
 
@@ -347,15 +361,10 @@ def _is_gemm_bias(rows: tuple[int | None, ...], columns: tuple[int | None, ...],
     return bias == (1, count) or (bias[0] is not None and bias[0] == rows[0] and bias[1] in (1, count))
 
 
-def preparing_patterns() -> list[RewritePattern]:
-    """The runtime's rewrites before fusing, in its order. They run to their end before groups are looked for."""
+def preparing_patterns() -> list[list[RewritePattern]]:
+    """The runtime's rewrites before fusing, in phases that each run to their end: reading, level BASIC, level EXTENDED."""
     return [
-        DoublePairs(),
-        MatMulAndAdd(),
-        DequantizeDown(),
-        QuantizeUp(),
-        FloatBias(),
-        UniqueDequantize(),
-        ActivationBeforeQuantize(),
-        SignedPairs(),
+        [Adopt()],
+        [DoublePairs(), MatMulAndAdd(), DequantizeDown(), QuantizeUp(), FloatBias(), UniqueDequantize()],
+        [ActivationBeforeQuantize(), SignedPairs()],
     ]
