@@ -57,7 +57,7 @@ def encode(x: Tensor, scheme: Scheme, scale: Any, zero: Any = None) -> Tensor:
     aligned, s, z = prepare(x, scheme, scale, zero, work)
     v = aligned.x / s
     if scheme.codebook is not None:
-        index = round_to_codebook(v.double(), _book(scheme, v).double(), scheme.rounding, generator)
+        index = round_to_codebook(v, scheme.codebook, scheme.rounding, generator)
         return aligned.restore(index.to(storage_dtype(scheme)))
     if scheme.storage.is_float:
         return aligned.restore(_to_bits(_round_float(v, scheme, generator), scheme.storage))
@@ -115,9 +115,8 @@ def fake(x: Tensor, scheme: Scheme, scale: Any, zero: Any = None) -> Tensor:
 def grid_values(v: Tensor, scheme: Scheme, z: Tensor | float, generator: torch.Generator | None) -> Tensor:
     """What ``v = x / s`` becomes on the quantizer's grid, in steps of the scale (``q - z``); `v` is overwritten."""
     if scheme.codebook is not None:
-        book = _book(scheme, v)
-        index = round_to_codebook(v.double(), book.double(), scheme.rounding, generator)
-        return torch.where(v.isnan(), v, book[index])
+        index = round_to_codebook(v, scheme.codebook, scheme.rounding, generator)
+        return torch.where(v.isnan(), v, _book(scheme, v)[index])
     if scheme.storage.is_float:
         return _round_float(v, scheme, generator)
     if scheme.zero_inside:
@@ -138,7 +137,10 @@ def _limit(r: Tensor, scheme: Scheme, z: Tensor | float) -> Tensor:
 def _round_float(v: Tensor, scheme: Scheme, generator: torch.Generator | None) -> Tensor:
     form = scheme.storage.format
     invalid = v <= 0 if form.specials == "scale" and not scheme.saturate else None
-    v = round_significand(v, form, scheme.rounding, generator)
+    if form.bits == 16 and scheme.rounding == "half_even" and v.dtype == torch.float32:
+        v = v.to(_FLOAT_DTYPES[scheme.storage.name]).float()  # the processor's own conversion
+    else:
+        v = round_significand(v, form, scheme.rounding, generator)
     if form.specials == "fnuz":
         v = v.add_(0.0)  # these formats have no negative zero
     if scheme.saturate or form.specials == "finite":

@@ -129,6 +129,19 @@ def test_rounding_works_in_place() -> None:
         round_(torch.zeros(1), "nearest")
 
 
+@pytest.mark.parametrize("mode", [m for m in ROUNDINGS if m != "stochastic"])
+def test_large_tensors_of_any_order_in_memory(mode: Any) -> None:
+    """They are rounded in parts; the parts must cover everything once."""
+    x = torch.randn(2, 9, 130, 131) * 4
+    few = x[:1, :1, :50, :50]
+    for scheme in (Scheme(storage="i8", rounding=mode), Scheme(storage="f8E4M3FN", rounding=mode)):
+        y = fake(x, scheme, 1.0)
+        assert torch.equal(y[:1, :1, :50, :50], fake(few, scheme, 1.0))
+        assert torch.equal(torch.stack([fake(image, scheme, 1.0) for image in x.unbind()]), y)
+        assert torch.equal(fake(x.contiguous(memory_format=torch.channels_last), scheme, 1.0), y)
+        assert torch.equal(fake(x.transpose(0, 3), scheme, 1.0).transpose(0, 3), y)
+
+
 def test_stochastic_rounding_is_unbiased_and_repeats() -> None:
     x = torch.full((20_000,), 2.25)
     scheme = Scheme(storage="i8", rounding="stochastic", seed=1)
