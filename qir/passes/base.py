@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 import typing
@@ -111,7 +112,6 @@ def option_specs(cls: type[Pass]) -> tuple[OptionSpec, ...]:
     """The options of a pass class, in the order of its fields."""
     specs = _SPECS.get(cls)
     if specs is None:
-        hints = typing.get_type_hints(cls, vars(sys.modules[cls.__module__]))
         made = []
         for field in attrs.fields(cls):
             required = field.default is attrs.NOTHING
@@ -122,7 +122,7 @@ def option_specs(cls: type[Pass]) -> tuple[OptionSpec, ...]:
                 OptionSpec(
                     field.name.replace("_", "-"),
                     field.name,
-                    hints[field.name],
+                    _resolved(cls, field.name, field.type),
                     default,
                     required,
                     str(field.metadata.get("help", "")),
@@ -131,6 +131,15 @@ def option_specs(cls: type[Pass]) -> tuple[OptionSpec, ...]:
             )
         specs = _SPECS[cls] = tuple(made)
     return specs
+
+
+def _resolved(cls: type, name: str, annotation: Any) -> Any:
+    """A field's type, where its annotation is still text, by the names of the module of the class that has it."""
+    if not isinstance(annotation, str):
+        return annotation
+    owner = next(c for c in cls.__mro__ if name in inspect.get_annotations(c))
+    names = vars(sys.modules[owner.__module__]) if owner.__module__ in sys.modules else {}
+    return eval(annotation, {**vars(typing), **names})
 
 
 def _without_none(type_: Any) -> tuple[Any, bool]:

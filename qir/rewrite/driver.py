@@ -111,6 +111,7 @@ class _Driver:
                     return True
                 continue
             if tracing:
+                self.rewriter.missed = None
                 self._trace_miss(op, entry.pattern)  # type: ignore[attr-defined]
         return False
 
