@@ -69,14 +69,14 @@ def quantize(
     errors = tuple(report.errors)
     scores: dict[str, Any] = {}
     with _staged(out) as folder:
-        files = _write(module, goal, ctx, folder, name, str(manager), errors, report.data)
+        files = _write(module, goal, ctx, folder, name, pipeline_text(manager), errors, report.data)
         if score is not None:
             if isinstance(model, (str, Path)):
                 scores["float"] = score(_runner(Path(model), goal, ctx))
             scores["quantized"] = score(_runner(files[0].path, goal, ctx))
         if out is not None:
             files = [_moved(file, folder, out) for file in files]
-    return QuantizeResult(module, str(manager), errors, tuple(files) if out is not None else (), scores)
+    return QuantizeResult(module, pipeline_text(manager), errors, tuple(files) if out is not None else (), scores)
 
 
 def load_model(model: str | Path | ModuleOp, ctx: Context) -> ModuleOp:
@@ -122,11 +122,16 @@ def make_pipeline(target: Target, pipeline: str | None, options: Mapping[str, An
     given = {key: value for key, value in options.items() if value is not None and value != ()}
     for key in given:
         if key not in takes and key not in ("device", "seed", "format"):  # these are the whole job's
-            fail(None, f"no pass of the pipeline takes --{key}", f"the pipeline is {manager}")
+            fail(None, f"no pass of the pipeline takes --{key}", f"the pipeline is {pipeline_text(manager)}")
     if pipeline is not None:  # what the text says stands, the command line only adds
         given.pop("data", None)
     manager.root = _with_options(manager.root, given)
     return manager
+
+
+def pipeline_text(manager: PassManager) -> str:
+    """The pipeline as it is written by hand, without the ``builtin.module(…)`` around it."""
+    return ",".join(map(str, manager.root.items))
 
 
 def _option_names(item: Pass) -> list[str]:
