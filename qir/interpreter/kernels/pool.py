@@ -64,7 +64,8 @@ def _max_pool(node: Node) -> Kernel:
         return lambda x: _max_pool_indices(x, window, ceil, column_major)
 
     def run(x: torch.Tensor) -> Any:
-        x = channels_last(x)
+        codes = x.dtype if x.dtype in (torch.uint8, torch.int8) else None
+        x = channels_last(x if codes is None else x.float())  # torch indexes in the type of the elements: 8 bits overflow
         pads = window.pads_for(x.shape[2:])
         if _builtin(window, pads):
             result = pool(x, window.kernel, window.strides, pads[:rank], window.dilations, ceil)
@@ -73,6 +74,7 @@ def _max_pool(node: Node) -> Kernel:
             ends = [p + e for p, e in zip(pads[rank:], extra)]
             padded = pad_spatial(x, [*pads[:rank], *ends], _lowest(x.dtype))
             result = pool(padded, window.kernel, window.strides, 0, window.dilations)
+        result = result if codes is None else result.to(codes)
         return (result, None) if len(node.op.results) > 1 else result
 
     return run
