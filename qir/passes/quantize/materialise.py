@@ -105,7 +105,8 @@ def quantizer_parameters(quantizer: QuantizerOp, known: dict[str, QuantizerOp]) 
     if scale is not None:
         return _tensor(scale), None if zero is None else _tensor(zero)
     product = quantizer.scheme.product
-    assert product is not None
+    if product is None:
+        raise quantizer.error(f"@{quantizer.sym_name} has no scale", "run calibrate first")
     x, w = (quantizer_parameters(known[name], known)[0] for name in (product.x, product.w))
     try:
         return product_scale(x, w, product.factor), None
