@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qir.ir.attributes import Attribute, DenseResourceAttr, TensorAttr, attribute, dense_from_numpy
+from qir.ir.attributes import Attribute, DenseResourceAttr, StringAttr, TensorAttr, attribute, dense_from_numpy
 from qir.ir.context import Context
 from qir.ir.core import Block, BlockArgument, Operation, OpResult, Region, Trait, Value
 from qir.ir.location import UNKNOWN, Location, fuse
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from qir.rewrite.pattern_set import PatternSet, RewritePattern
 
 __all__ = ["Rewriter"]
+
+OUTPUT_NAME = "onnx.name"
 
 
 class Rewriter:
@@ -38,6 +40,7 @@ class Rewriter:
         self.progress: Progress | None = None
         self.missed: str | None = None
         self.changes = 0
+        self.erased = 0
         self.worklist: dict[Operation, None] | None = None
         self.origins: dict[Operation, Operation] = {}
         self.created: list[Operation] = []
@@ -213,9 +216,11 @@ class Rewriter:
         if users:
             if new.type != old.type:
                 self._refine(new, old.type)
+            returned = [user for user in users if user.traits & Trait.TERMINATOR]
+            places = [(user, [i for i, v in enumerate(user.operands) if v is old]) for user in returned]
             old.replace_all_uses_with(new)
-            if new.type != old.type:
-                _update_functions(users)
+            for user, indices in places:
+                _update_function(user, indices, old, new)
             self.changes += 1
             self._revisit((new,))
             self._lost_use(old)
@@ -292,6 +297,7 @@ class Rewriter:
                 self.origins.pop(inner, None)
         op.erase()
         self.changes += 1
+        self.erased += 1
         for value in operands:
             self._lost_use(value)
 
@@ -395,13 +401,17 @@ def encode_attribute(cls: type[Operation] | None, name: str, value: Any) -> Attr
     return attribute(value)
 
 
-def _update_functions(users: Sequence[Operation]) -> None:
-    """A function's type follows what it returns."""
-    for user in users:
-        if user.has_trait(Trait.TERMINATOR):
-            update = getattr(user.parent_op, "update_type", None)
-            if update is not None:
-                update()
+def _update_function(terminator: Operation, indices: Sequence[int], old: Value, new: Value) -> None:
+    """A function's type follows what it returns; its outputs keep the names by which users know them."""
+    func = terminator.parent_op
+    if func is None or func.name != "func.func":
+        return
+    if new.type != old.type:
+        func.update_type()  # type: ignore[attr-defined]
+    if old.name is not None and new.name != old.name:
+        for index in indices:
+            if func.res_attr(index, OUTPUT_NAME) is None:  # type: ignore[attr-defined]
+                func.set_res_attr(index, OUTPUT_NAME, StringAttr(old.name))  # type: ignore[attr-defined]
 
 
 def describe(op: Operation) -> str:

@@ -49,8 +49,8 @@ class CommonSubexpressions(Pass):
                     # A block sees what is known around it, unless its operation is isolated from that.
                     seen = {} if op.has_trait(Trait.ISOLATED_FROM_ABOVE) else {k: list(v) for k, v in known.items()}
                     pending += [(inner, seen) for inner in self._block(block, seen, rewriter)]
-        if rewriter.changes:
-            self.count(ctx, "operations merged", rewriter.changes)
+        if rewriter.erased:
+            self.count(ctx, "operations merged", rewriter.erased)
         return rewriter.changes > 0
 
     def _block(self, block: Block, seen: dict[Hashable, list[Operation]], rewriter: Rewriter) -> list[Operation]:
@@ -71,7 +71,7 @@ class CommonSubexpressions(Pass):
             for other in candidates:
                 if _same_tensors(tensors, self._key(other)[1]):
                     for old, new in zip(op.results, other.results, strict=True):
-                        old.replace_all_uses_with(new)
+                        rewriter.replace_all_uses(old, new)
                     rewriter.erase(op)
                     break
             else:
