@@ -36,7 +36,7 @@ from qir.ir.attributes import (
 from qir.ir.location import quote
 from qir.ir.types import f32, i1, i64
 
-__all__ = ["AttributeReader", "TensorNames", "opaque_text", "proto_attr", "text", "write_attribute"]
+__all__ = ["AttributeReader", "opaque_text", "proto_attr", "reference", "text", "write_attribute"]
 
 FLOAT, INT, STRING, TENSOR = AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING, AttributeProto.TENSOR
 FLOATS, INTS, STRINGS, TENSORS = (
@@ -46,7 +46,6 @@ FLOATS, INTS, STRINGS, TENSORS = (
     AttributeProto.TENSORS,
 )
 TYPE_PROTO = AttributeProto.TYPE_PROTO
-TensorNames = dict[str, onnx.TensorProto]
 
 
 def text(data: bytes) -> str:
@@ -235,6 +234,7 @@ def _write_array(proto: AttributeProto, attr: ArrayAttr) -> bool:
 def _write_opaque(proto: AttributeProto, attr: OpaqueAttr) -> bool:
     message = opaque_text(attr, "proto")
     if message is not None:
+        proto.Clear()  # the message names itself
         text_format.Parse(message, proto)
         return True
     if attr.dialect == "onnx" and attr.body.startswith('ref<"') and attr.body.endswith(">"):

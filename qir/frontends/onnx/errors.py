@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from qir.ir.attributes import StringAttr
 from qir.ir.diagnostics import fail
 from qir.ir.location import UNKNOWN, FileLineColLoc, Location, NameLoc
 
-__all__ = ["Place"]
+__all__ = ["NotText", "Place", "text_attr"]
+
+
+class NotText(Exception):
+    """A text field of a message is not UTF-8: protobuf hands it out as bytes."""
+
+
+def text_attr(value: str) -> StringAttr:
+    """A string attribute of a message's text field. Raises NotText."""
+    if not isinstance(value, str):
+        raise NotText
+    return StringAttr(value)
 
 
 class Place:
@@ -20,10 +32,10 @@ class Place:
         self.location: Location = location or (FileLineColLoc(name, 0, 0) if name else UNKNOWN)
 
     def at(self, name: str) -> Place:
-        """The place of the node or tensor `name` in this model."""
-        return (
-            Place(self.name, NameLoc(name, FileLineColLoc(self.name, 0, 0) if self.name else UNKNOWN)) if name else self
-        )
+        """The place of the node or tensor `name` in this model. Raises NotText."""
+        if not name:
+            return self
+        return Place(self.name, NameLoc(text_attr(name).value, FileLineColLoc(self.name, 0, 0) if self.name else UNKNOWN))
 
     def fail(self, message: str, hint: str | None = None) -> NoReturn:
         """Raise the QirError that says `message` about this place."""

@@ -15,7 +15,7 @@ from qir.dialects.func import FuncOp
 from qir.dialects.onnx_types import UNKNOWN_TYPE
 from qir.frontends.onnx import fields as F
 from qir.frontends.onnx.attributes import opaque_text, write_attribute
-from qir.frontends.onnx.importer import opset_imports
+from qir.frontends.onnx.importer import UNDECLARED, opset_imports
 from qir.frontends.onnx.names import Names
 from qir.frontends.onnx.tensors import tensor_proto
 from qir.frontends.onnx.types import DIMS, TYPE, type_proto
@@ -113,6 +113,7 @@ class _Exporter:
         """The declared versions, and version 1 of domains that are used without being declared."""
         opset_imports(attributes, imports)
         declared = {"" if e.domain == "ai.onnx" else e.domain for e in imports}
+        declared.update(F.names_of(attributes.get(UNDECLARED)))
         for domain in sorted(used - declared):
             imports.add(domain=domain, version=onnx.defs.onnx_opset_version() if domain == "" else 1)
 

@@ -13,6 +13,7 @@ import onnx
 from google.protobuf import text_format
 
 from qir.frontends.onnx.attributes import opaque_text, proto_attr
+from qir.frontends.onnx.errors import text_attr
 from qir.ir.attributes import ArrayAttr, Attribute, DictAttr, IntegerAttr, StringAttr, dictionary
 
 __all__ = [
@@ -59,7 +60,7 @@ def string(value: str) -> StringAttr:
     if found is None:
         if len(_strings) > 4096:
             _strings.clear()
-        found = _strings[value] = StringAttr(value)
+        found = _strings[value] = text_attr(value)
     return found
 
 
@@ -77,7 +78,7 @@ def read_text(message: Any, into: dict[str, Attribute], *fields: str) -> None:
     for field in fields:
         if message.HasField(field):
             value = getattr(message, field)
-            into[f"onnx.{field}"] = IntegerAttr(value) if isinstance(value, int) else StringAttr(value)
+            into[f"onnx.{field}"] = IntegerAttr(value) if isinstance(value, int) else text_attr(value)
 
 
 def write_text(attributes: Mapping[str, Attribute], message: Any, *fields: str) -> None:
@@ -91,7 +92,7 @@ def read_metadata(entries: Any) -> Attribute | None:
     """Metadata as a dictionary where its order is that of the keys, else as a list of protobuf texts."""
     if not len(entries):
         return None
-    pairs = [(e.key, StringAttr(e.value)) for e in entries]
+    pairs = [(e.key, text_attr(e.value)) for e in entries]
     found = dictionary(dict(pairs))
     if found.entries == tuple(pairs) and all(e.HasField("key") and e.HasField("value") and e.key for e in entries):
         return found
@@ -123,9 +124,9 @@ def tensor_fields(tensor: onnx.TensorProto, *, named: bool) -> DictAttr | None:
     """What a TensorProto says beside its data. `named`: its name is known elsewhere."""
     found: dict[str, Attribute] = {}
     if not named and tensor.HasField("name"):
-        found["name"] = StringAttr(tensor.name)
+        found["name"] = text_attr(tensor.name)
     if tensor.HasField("doc_string"):
-        found["doc_string"] = StringAttr(tensor.doc_string)
+        found["doc_string"] = text_attr(tensor.doc_string)
     metadata = read_metadata(tensor.metadata_props)
     if metadata is not None:
         found["metadata"] = metadata

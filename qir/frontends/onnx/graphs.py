@@ -14,7 +14,7 @@ from qir.dialects import onnx as dialect
 from qir.dialects.onnx_types import UNKNOWN_TYPE
 from qir.frontends.onnx import fields as F
 from qir.frontends.onnx.attributes import AttributeReader, proto_attr, reference
-from qir.frontends.onnx.errors import Place
+from qir.frontends.onnx.errors import NotText, Place, text_attr
 from qir.frontends.onnx.order import sort_nodes
 from qir.frontends.onnx.tensors import TensorReader
 from qir.frontends.onnx.types import DIMS, TYPE, TypeRecord, Types, exact_type
@@ -94,6 +94,10 @@ class GraphReader:
         self._locations: dict[str, int] = {}
         self.shared_names = False
 
+    def domains(self) -> set[str]:
+        """The domains of all nodes read so far."""
+        return {domain for domain, _ in self._names}
+
     # ------------------------------------------------------------ graphs
     def infos(self, graph: Any, outputs: Iterable[onnx.ValueInfoProto], inferred: Any) -> Infos:
         """Everything that is said about the types of values in `graph` (a graph or function)."""
@@ -104,12 +108,12 @@ class GraphReader:
             if name in listed or not name:
                 infos.leftover.append(info)
                 continue
-            listed[name] = read(info.type) if info.HasField("type") else _UNTYPED
+            listed[name] = read(info.type, name) if info.HasField("type") else _UNTYPED
             if info.HasField("doc_string") or len(info.metadata_props):
                 infos.extra[name] = self.info_fields(info)
         for info in outputs:
             if info.HasField("type"):
-                infos.outputs[info.name] = read(info.type)
+                infos.outputs[info.name] = read(info.type, info.name)
             else:
                 infos.outputs.setdefault(info.name, _UNTYPED)
         if inferred is not None:
@@ -128,7 +132,7 @@ class GraphReader:
 
     def value_attributes(self, info: onnx.ValueInfoProto) -> tuple[TypeRecord, dict[str, Attribute]]:
         """Type and attributes of a graph's input or output."""
-        record = self.types.read(info.type) if info.HasField("type") else _UNTYPED
+        record = self.types.read(info.type, info.name) if info.HasField("type") else _UNTYPED
         return record, record.attributes() | self.info_fields(info)
 
     def graph(
@@ -154,6 +158,7 @@ class GraphReader:
         ops = self.nodes(graph.node, block, scope, infos, inferred)
         own = self.graph_attributes(graph, infos, ops, scope)
         values, outputs = self.outputs(graph, scope, infos)
+        self.check_text(scope)
         return values, inputs, outputs, own
 
     def outputs(
@@ -237,6 +242,11 @@ class GraphReader:
         return default
 
     # ------------------------------------------------------------ values
+    def check_text(self, scope: Scope) -> None:
+        """Raise NotText if a name is none."""
+        if any(not isinstance(name, str) for names in (scope.values, self._locations) for name in names):
+            raise NotText
+
     def define(self, scope: Scope, name: str, value: Value, what: str) -> None:
         if scope.values.setdefault(name, value) is not value:
             self.place.at(name).fail(
@@ -270,7 +280,7 @@ class GraphReader:
         also_input: tuple[int, onnx.ValueInfoProto] | None,
     ) -> None:
         wrapped = AttributeProto(name="sparse_value", type=AttributeProto.SPARSE_TENSOR, sparse_tensor=sparse)
-        type = self.types.tensor(tuple(sparse.dims), self.types.element(sparse.values.data_type))
+        type = self.types.tensor(tuple(sparse.dims), self.types.element(sparse.values.data_type, sparse.values.name))
         attributes: dict[str, Attribute] = {"sparse_value": proto_attr(wrapped), F.INITIALIZER: _UNIT}
         self._constant(sparse.values.name, type, attributes, block, scope, infos, also_input)
 
@@ -292,9 +302,7 @@ class GraphReader:
                 attributes[TYPE] = ArrayAttr((listed.exact,))
         if also_input is not None:
             attributes[F.INPUT] = self._input(also_input, type)
-        cls = self._op("", "Constant", None)[1]
-        assert cls is not None
-        op = cls.create((), (type,), attributes)
+        op = dialect.op_class("Constant").create((), (type,), attributes)
         op.results[0].name = name
         block.append(op)
         self.define(scope, name, op.results[0], "initializer")
@@ -369,13 +377,13 @@ class GraphReader:
             if domain is not None:
                 attributes[F.DOMAIN] = domain
             if node.doc_string:
-                attributes[F.DOC] = StringAttr(node.doc_string)
+                attributes[F.DOC] = text_attr(node.doc_string)
             if len(node.metadata_props):
                 metadata = F.read_metadata(node.metadata_props)
                 assert metadata is not None
                 attributes[F.METADATA] = metadata
             if node.overload:
-                attributes["onnx.overload"] = StringAttr(node.overload)
+                attributes["onnx.overload"] = text_attr(node.overload)
             if len(node.device_configurations):
                 attributes["onnx.device_configurations"] = F.read_protos(node.device_configurations) or _NO_DIMS
             outputs = node.output
@@ -452,7 +460,7 @@ class GraphReader:
                 f"ONNX has no operator '{op_type}'",
                 f"did you mean {close}?" if close else "if it is a custom operator, give it a domain of its own",
             )
-        found = self._names[domain, op_type] = name, cls, StringAttr(domain) if spelled else None
+        found = self._names[domain, op_type] = name, cls, text_attr(domain) if spelled else None
         return found
 
     def _attributes(
@@ -464,6 +472,8 @@ class GraphReader:
         constant = node.op_type == "Constant" and node.domain in ("", "ai.onnx")
         for position, proto in enumerate(node.attribute):
             name = proto.name
+            if not isinstance(name, str):
+                raise NotText
             if proto.ref_attr_name:
                 attr: Attribute = reference(proto)
             elif proto.type == GRAPH and proto.HasField("g"):
@@ -494,7 +504,7 @@ class GraphReader:
                 docs = attributes.get(F.ATTRIBUTE_DOCS, DictAttr())
                 assert isinstance(docs, DictAttr)
                 attributes[F.ATTRIBUTE_DOCS] = dictionary(
-                    {**dict(docs.entries), proto.name: StringAttr(proto.doc_string)}
+                    {**dict(docs.entries), proto.name: text_attr(proto.doc_string)}
                 )
             if attr is not _UNIT:
                 attributes[name] = attr
@@ -542,7 +552,7 @@ class GraphReader:
         block = Block()
         values, inputs, outputs, own = self.graph(graph, block, Scope(scope), inferred)
         if graph.HasField("name"):
-            own[F.NAME] = StringAttr(graph.name)
+            own[F.NAME] = text_attr(graph.name)
         for entry in outputs:
             del entry[F.NAME]  # outputs of inner graphs are taken by position, their names are those of the values
         for key, entries in (("onnx.inputs", inputs), ("onnx.outputs", outputs)):

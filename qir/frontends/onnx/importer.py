@@ -13,7 +13,7 @@ from qir.dialects.func import FuncOp, ReturnOp, make_func
 from qir.dialects.onnx_types import UNKNOWN_TYPE
 from qir.frontends.onnx import fields as F
 from qir.frontends.onnx.attributes import proto_attr
-from qir.frontends.onnx.errors import Place
+from qir.frontends.onnx.errors import NotText, Place
 from qir.frontends.onnx.graphs import GraphReader, Scope
 from qir.frontends.onnx.infer import inferred_model
 from qir.frontends.onnx.read import read_model
@@ -56,13 +56,34 @@ def import_model(
             place = Place(path)
             model, mapped = read_model(path, place)
             folder = folder if folder is not None else os.path.dirname(path) or "."
-        module = _Importer(ctx, place, folder, mapped).model(model)
+        try:
+            module = _Importer(ctx, place, folder, mapped).model(model)
+        except (NotText, TypeError, ValueError, AttributeError):
+            field = _field_that_is_no_text(model, "model")
+            if field is None:
+                raise
+            place.fail(f"the file is damaged: {field} is no UTF-8 text", "export the model again")
     if check:
         try:
             verify(module)
         except QirError as error:
             raise QirError([_placed(d, place.name) for d in error.diagnostics]) from None
     return module
+
+
+def _field_that_is_no_text(message: Any, where: str) -> str | None:
+    """The path of a text field that holds something else."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_BYTES or field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        for i, item in enumerate([value] if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") else value):
+            path = f"{where}.{field.name}[{i}]"
+            if field.type == field.TYPE_STRING and isinstance(item, bytes):
+                return path
+            found = _field_that_is_no_text(item, path) if field.type == field.TYPE_MESSAGE else None
+            if found is not None:
+                return found
+    return None
 
 
 def _placed(diagnostic: Diagnostic, name: str) -> Diagnostic:
@@ -86,9 +107,9 @@ class _Importer:
         self.types = Types(self._unknown_element)
         self.tensors = TensorReader(place, self.types, folder, mapped)
 
-    def _unknown_element(self, number: int) -> Type:
-        self.place.fail(
-            f"the model uses the element type number {number}, which ONNX {onnx.__version__} does not have",
+    def _unknown_element(self, number: int, name: str) -> Type:
+        self.place.at(name).fail(
+            f"'{name}' has the element type number {number}, which onnx {onnx.__version__} does not know",
             "the file is damaged, or made for a newer ONNX: install a newer onnx package",
         )
 
@@ -111,6 +132,7 @@ class _Importer:
             own[F.NAME] = StringAttr(graph.name)
         block.append(ReturnOp.create(values))
         self._finish(func, inputs, outputs, own)
+        module.attributes.update(_undeclared(reader.domains(), model.opset_import))
         module.body.append(func)
         symbols = {"main"}
         for function in model.functions:
@@ -216,6 +238,7 @@ class _Importer:
         block.append(ReturnOp.create(values))
         own["onnx.function"] = dictionary(_function_fields(function))
         own.update(opset_attributes(function.opset_import))
+        own.update(_undeclared({n.domain for n in function.node}, function.opset_import))
         self._finish(func, [{} for _ in block.args], outputs, own)
         return func
 
@@ -247,6 +270,7 @@ def _fully_typed(graph: onnx.GraphProto) -> bool:
 
 
 # ---------------------------------------------------------------- opsets
+UNDECLARED = "onnx.undeclared_domains"
 IMPLICIT = "onnx.implicit_domain"
 """The standard domain is the one that is not named (else its name is set, and empty)."""
 
@@ -265,6 +289,13 @@ def opset_attributes(imports: Iterable[Any]) -> dict[str, Attribute]:
         if exact is not None:
             found["onnx.opset_import"] = exact
     return found
+
+
+def _undeclared(used: set[str], imports: Iterable[Any]) -> dict[str, Attribute]:
+    """``onnx.undeclared_domains``: those that are used without a version, so that the export adds none."""
+    declared = {e.domain for e in imports}
+    missing = sorted(d for d in used if d not in declared and not (d in ("", "ai.onnx") and declared & {"", "ai.onnx"}))
+    return {UNDECLARED: F.strings(missing)} if missing else {}
 
 
 def opset_imports(attributes: dict[str, Attribute], imports: Any) -> None:

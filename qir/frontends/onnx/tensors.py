@@ -16,6 +16,7 @@ import onnx
 from qir.dialects.onnx_types import NUMBERS, STRING
 from qir.frontends.onnx.errors import Place
 from qir.frontends.onnx.types import Types
+from qir.frontends.onnx.wire import was_cut_out
 from qir.ir.attributes import INLINE_LIMIT, DenseAttr, DenseResourceAttr, DenseStringAttr, TensorAttr, dense_from_bytes
 from qir.ir.tensors import BytesTensor, FileTensor, map_file, pack, storage_size
 from qir.ir.types import FloatType, TensorType, Type, element_bits
@@ -59,7 +60,7 @@ class TensorReader:
             self.place.at(name).fail(
                 f"tensor '{name}' has no element type", "the file is damaged: export the model again"
             )
-        element = self.types.element(number)
+        element = self.types.element(number, name)
         count = 1
         for size in shape:
             if size < 0:
@@ -80,11 +81,11 @@ class TensorReader:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             return self._external(tensor, name, type, count, inline)
         if tensor.HasField("segment"):
-            if self.mapped is None:
+            begin, end = tensor.segment.begin, tensor.segment.end
+            if self.mapped is None or not was_cut_out(self.mapped, begin, end):
                 self.place.at(name).fail(
                     f"tensor '{name}' is stored in segments", "no reader of ONNX supports them: save the model again"
                 )
-            begin, end = tensor.segment.begin, tensor.segment.end
             if number not in _SIX_BITS:
                 self._check(end - begin, expected, name, type)
                 if not inline and count > INLINE_LIMIT:
@@ -199,7 +200,10 @@ class TensorReader:
         assert self.folder is not None
         place = self.place.at(name)
         folder = os.path.realpath(self.folder)
-        path = os.path.realpath(os.path.join(folder, location))
+        try:
+            path = os.path.realpath(os.path.join(folder, location))
+        except ValueError:  # a zero byte
+            place.fail(f"the data of tensor '{name}' is said to lie at {location!r}, which is no file's name")
         escapes = os.path.isabs(location) or ".." in location.replace("\\", "/").split("/")
         if escapes or os.path.commonpath([folder, path]) != folder:
             place.fail(

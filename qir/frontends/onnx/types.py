@@ -16,6 +16,7 @@ import onnx
 from google.protobuf import text_format
 
 from qir.dialects.onnx_types import ELEMENTS, NUMBERS, UNDEFINED, UNKNOWN_TYPE, container, contents
+from qir.frontends.onnx.errors import text_attr
 from qir.ir.attributes import ArrayAttr, Attribute, StringAttr, UnitAttr
 from qir.ir.types import FunctionType, OpaqueType, TensorType, Type
 
@@ -46,23 +47,26 @@ class TypeRecord:
 
 class Types:
     """Reads TypeProtos, each distinct one once. `unknown_element` is called with the number of an element type that
-    ONNX does not have and raises."""
+    ONNX does not have, and the name of the value, and raises."""
 
-    def __init__(self, unknown_element: Callable[[int], Type]) -> None:
+    def __init__(self, unknown_element: Callable[[int, str], Type]) -> None:
         self.records: dict[bytes, TypeRecord] = {}
         self.interned: dict[Type, Type] = {}
+        self._name = ""
         self.unknown_element = unknown_element
 
-    def read(self, proto: onnx.TypeProto) -> TypeRecord:
-        """The record of a TypeProto."""
+    def read(self, proto: onnx.TypeProto, name: str = "") -> TypeRecord:
+        """The record of a TypeProto; `name` is the value's, for messages."""
         key = proto.SerializeToString()
         record = self.records.get(key)
         if record is None:
+            self._name = name
             dims = _dims(proto)
             type = self._type(proto)
             type = self.interned.setdefault(type, type)
-            exact: StringAttr | None = None
-            if type_proto(type, dims) != proto:
+            try:
+                exact = None if type_proto(type, dims) == proto else exact_type(proto)
+            except ValueError:  # names of opaque types with characters that need escapes
                 exact = exact_type(proto)
             record = self.records[key] = TypeRecord(type, dims, exact)
         return record
@@ -72,10 +76,10 @@ class Types:
         type = TensorType(shape, element)
         return self.interned.setdefault(type, type)  # type: ignore[return-value]
 
-    def element(self, number: int) -> Type:
+    def element(self, number: int, name: str | None = None) -> Type:
         """The element type of an ONNX number."""
         found = ELEMENTS.get(number)
-        return self.unknown_element(number) if found is None else found
+        return self.unknown_element(number, self._name if name is None else name) if found is None else found
 
     def _type(self, proto: onnx.TypeProto) -> Type:
         kind = proto.WhichOneof("value")
@@ -90,7 +94,7 @@ class Types:
         if kind == "sparse_tensor_type":
             return container("sparse", self._tensor(proto.sparse_tensor_type))
         if kind == "opaque_type":
-            domain, name = StringAttr(proto.opaque_type.domain), StringAttr(proto.opaque_type.name)
+            domain, name = text_attr(proto.opaque_type.domain), text_attr(proto.opaque_type.name)
             return OpaqueType("onnx", f"opaque<{domain}, {name}>")
         return UNKNOWN_TYPE
 
@@ -119,7 +123,7 @@ def _dims(proto: onnx.TypeProto) -> ArrayAttr | None:
 
 def dims_attr(names: Sequence[str]) -> ArrayAttr:
     """The ``onnx.dims`` attribute of the names of a tensor's dimensions."""
-    return ArrayAttr(tuple(StringAttr(name) for name in names))
+    return ArrayAttr(tuple(text_attr(name) for name in names))
 
 
 def type_proto(type: Type, dims: Attribute | None = None, exact: Attribute | None = None) -> onnx.TypeProto | None:
@@ -130,7 +134,7 @@ def type_proto(type: Type, dims: Attribute | None = None, exact: Attribute | Non
     if isinstance(exact, StringAttr):
         proto = onnx.TypeProto()
         text_format.Parse(exact.value, proto)
-        if _compatible(Types(lambda number: UNKNOWN_TYPE).read(proto).type, type):
+        if _compatible(Types(lambda number, name: UNKNOWN_TYPE).read(proto).type, type):
             return proto
     if type == UNKNOWN_TYPE or isinstance(exact, UnitAttr):
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["WireError", "skeleton"]
+__all__ = ["WireError", "skeleton", "was_cut_out"]
 
 SMALL = 4096
 """Messages below this size are not looked into."""
@@ -88,6 +88,13 @@ def _encode(value: int) -> bytes:
 def skeleton(data: memoryview) -> bytes:
     """The model's bytes without raw data above `SMALL` bytes. Raises WireError where they are no whole message."""
     return b"".join(_cut(data, 0, len(data), "model"))
+
+
+def was_cut_out(data: memoryview, begin: int, end: int) -> bool:
+    """Whether `skeleton` may have cut these bytes out of a file, so that a segment in the file itself is not taken for
+    one: raw data of that length begins there."""
+    head = _encode(_TENSOR_RAW_DATA << 3 | 2) + _encode(max(0, end - begin))
+    return len(head) <= begin <= end <= len(data) and end - begin > SMALL and data[begin - len(head) : begin] == head
 
 
 def _cut(data: memoryview, start: int, end: int, kind: str) -> list[bytes | memoryview]:
