@@ -31,9 +31,9 @@ class Prepared:
         """
         wanted = [argument.name for argument in self.plan.inputs]
         names = self.names if len(inputs) == len(self.names) else wanted
-        given = {name: value for name, value in zip(names, inputs) if name in wanted}
+        given = {name: value for name, value in zip(names, inputs, strict=False) if name in wanted}
         results = self.plan.run(given)
-        values = zip(self.plan.outputs, self.plan.results)
+        values = zip(self.plan.outputs, self.plan.results, strict=False)
         return tuple(_array(results[name], value.type) for name, value in values)
 
 

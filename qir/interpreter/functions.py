@@ -16,7 +16,7 @@ __all__ = ["FUNCTION_ENTRY", "bound_attributes", "call_kernel", "callee_of", "mo
 
 def model_functions(symbols: Mapping[str, Operation]) -> dict[str, Operation]:
     """The model's own ONNX functions, by the name of the ops that call them (``domain.Name``, with ``:overload``)."""
-    found = {}
+    found: dict[str, Operation] = {}
     for function in symbols.values():
         fields = function.attr("onnx.function", None)
         if isinstance(fields, dict) and "name" in fields:
@@ -39,9 +39,7 @@ def callee_of(op: Operation, settings: Settings) -> Operation | None:
     return settings.functions.get(f"{op.name}:{overload}" if overload else op.name)
 
 
-def bound_attributes(
-    function: Operation, caller: Operation, outer: Mapping[str, Attribute]
-) -> dict[str, Attribute]:
+def bound_attributes(function: Operation, caller: Operation, outer: Mapping[str, Attribute]) -> dict[str, Attribute]:
     """What the references in the function's body stand for: the caller's attributes, else the function's defaults."""
     fields = function.attributes.get("onnx.function")
     bound: dict[str, Attribute] = {}

@@ -36,11 +36,13 @@ def check_inputs(
             raise function.error(f"the model has no input '{name}'", meant)
     missing = [name for name in names if name not in inputs]
     if missing:
-        types = [f"'{name}' ({argument.type})" for name, argument in zip(names, arguments) if name in missing]
+        types = [
+            f"'{name}' ({argument.type})" for name, argument in zip(names, arguments, strict=False) if name in missing
+        ]
         raise function.error(f"input {', '.join(types)} is missing", "give an array for each input of the model")
     values = []
     sizes: dict[str, tuple[int, str]] = {}
-    for index, (name, argument) in enumerate(zip(names, arguments)):
+    for index, (name, argument) in enumerate(zip(names, arguments, strict=False)):
         value = _converted(function, name, inputs[name], device)
         _check_type(function, name, argument, value)
         _check_symbols(function, index, name, value, sizes)
@@ -51,7 +53,7 @@ def check_inputs(
 def _converted(function: Operation, name: str, value: Any, device: torch.device) -> Any:
     if isinstance(value, torch.Tensor):
         return value.to(device)
-    if value is None or isinstance(value, list) and not _is_array_like(value):
+    if value is None or (isinstance(value, list) and not _is_array_like(value)):
         return value if value is None else [_converted(function, name, item, device) for item in value]
     try:
         return as_tensor(value, device)
@@ -90,7 +92,7 @@ def _check_type(function: Operation, name: str, argument: BlockArgument, value: 
     if len(shape) != len(type.shape):
         hint = "add the batch axis" if len(shape) + 1 == len(type.shape) else "give an array of the model's shape"
         wrong(f"has rank {len(shape)} ({spelled}), but the model wants {type}", hint)
-    for axis, (given_size, wanted_size) in enumerate(zip(shape, type.shape)):
+    for axis, (given_size, wanted_size) in enumerate(zip(shape, type.shape, strict=False)):
         if wanted_size is not None and given_size != wanted_size:
             if axis == 0 and given_size > 0:
                 hint = f"the model's first axis is fixed: feed {wanted_size} at a time"
@@ -101,16 +103,14 @@ def _check_type(function: Operation, name: str, argument: BlockArgument, value: 
             wrong(f"is empty ({spelled})", "give at least one element along every axis")
 
 
-def _check_symbols(
-    function: Operation, index: int, name: str, value: Any, sizes: dict[str, tuple[int, str]]
-) -> None:
+def _check_symbols(function: Operation, index: int, name: str, value: Any, sizes: dict[str, tuple[int, str]]) -> None:
     """Equal names of dimensions (``onnx.dims``) must have equal sizes."""
     attributes = function.attr("arg_attrs", None) or ()
     said = attributes[index] if index < len(attributes) else None
     dims = said.get("onnx.dims") if isinstance(said, dict) else None
     if not dims or not isinstance(value, torch.Tensor) or len(dims) != value.dim():
         return
-    for axis, (symbol, size) in enumerate(zip(dims, value.shape)):
+    for axis, (symbol, size) in enumerate(zip(dims, value.shape, strict=False)):
         if not isinstance(symbol, str) or not symbol:
             continue
         known, where = sizes.setdefault(symbol, (size, name))

@@ -113,7 +113,13 @@ class _Exact:
     """What both operations decide: the arithmetic (`path`) and its data."""
 
     def __init__(
-        self, rows: torch.Tensor, x_zero: int, x_range: tuple[int, int], bias: torch.Tensor | None, step: int, int8: bool
+        self,
+        rows: torch.Tensor,
+        x_zero: int,
+        x_range: tuple[int, int],
+        bias: torch.Tensor | None,
+        step: int,
+        int8: bool,
     ) -> None:
         low, high = x_range[0] - x_zero, x_range[1] - x_zero
         self.x_zero = x_zero
@@ -197,13 +203,13 @@ class IntegerConv(_Exact):
             begins = (0,) * rank
         convolve = (F.conv1d, F.conv2d, F.conv3d)[rank - 1]
         if self.path != "split":
-            return convolve(x, self.filters, self.bias_float, self.strides, begins, self.dilations, self.groups)  # type: ignore[no-any-return, operator]
+            return convolve(x, self.filters, self.bias_float, self.strides, begins, self.dilations, self.groups)
         size = -(-x.shape[1] // self.parts)
         total: torch.Tensor | None = None
         for start in range(0, x.shape[1], size):
             bias = self.bias_float if start == 0 else None
             piece = x[:, start : start + size], self.filters[:, start : start + size]
-            part = convolve(*piece, bias, self.strides, begins, self.dilations).to(torch.int32)  # type: ignore[operator]
+            part = convolve(*piece, bias, self.strides, begins, self.dilations).to(torch.int32)
             total = part if total is None else total.add_(part)
         assert total is not None
         return total

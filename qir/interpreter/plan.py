@@ -29,7 +29,7 @@ _ABSENT = 0
 
 @attrs.frozen(eq=False)
 class _Step:
-    """One operation of the loop. `safe` is the kernel that overwrites nothing, `overwrites` the value that `run` may."""
+    """One operation of the loop. `safe` is the kernel that overwrites nothing, `overwrites` what `run` may."""
 
     run: Kernel
     safe: Kernel
@@ -70,9 +70,7 @@ class Plan:
         symbols = _symbols(module)
         opsets = {**opsets_of(module), **opsets_of(self.function)}
         functions = model_functions(symbols)
-        settings = Settings(
-            self.device, opsets, symbols, functions, uncalibrated=uncalibrated, call=self._callee
-        )
+        settings = Settings(self.device, opsets, symbols, functions, uncalibrated=uncalibrated, call=self._callee)
         missing = [op for op in _ops_to_run(self.function, settings) if _entry(op, settings) is None]
         if missing:
             raise _no_kernels(missing, settings)
@@ -101,7 +99,7 @@ class Plan:
             values = self._body(arguments, ())
         finally:
             self._taps = outer
-        return dict(zip((*self.outputs, *self._kept_names), values))
+        return dict(zip((*self.outputs, *self._kept_names), values, strict=False))
 
     @property
     def constants(self) -> dict[Value, Any]:
@@ -114,14 +112,18 @@ class Plan:
         opsets = {**opsets_of(self.module), **opsets_of(function)}
         settings = attrs.evolve(outer, opsets=opsets, bindings=bound_attributes(function, caller.op, outer.bindings))
         block = _entry_block(function)
-        known = {arg: caller.constants[v] for arg, v in zip(block.args, caller.operands) if v in caller.constants}
+        known: dict[Value, Any] = {
+            arg: caller.constants[v]
+            for arg, v in zip(block.args, caller.operands, strict=False)
+            if v in caller.constants
+        }
         body = _BlockPlan(self, block, settings, known, (), ())
         missing = len(block.args) - len(caller.operands)
         return body if missing <= 0 else lambda arguments, captured: body([*arguments, *[None] * missing], captured)
 
 
 class _BlockPlan:
-    """A block as steps. `constants` are the known values of the blocks around; `captured` values come with each call."""
+    """A block as steps. `constants` are the known values around it; `captured` values come with each call."""
 
     def __init__(
         self,
@@ -177,12 +179,14 @@ class _BlockPlan:
         node = Node(op, settings, operands, self.constants, captured=captured, opset=opset_of(op, settings.opsets))
         if op.regions:
             node.bodies = tuple(
-                _BlockPlan(self.plan, region.block, settings, outer, captured, ()) for region in op.regions if region.blocks
+                _BlockPlan(self.plan, region.block, settings, outer, captured, ())
+                for region in op.regions
+                if region.blocks
             )
         run = safe = _build(entry, node)
-        if entry.pure and not op.regions and all(v is None or v in self.constants for v in operands):
-            if self._fold(op, safe, operands):
-                return None
+        known = all(v is None or v in self.constants for v in operands)
+        if entry.pure and not op.regions and known and self._fold(op, safe, operands):
+            return None
         overwrites = None
         if entry.inplace:
             overwrites = self._dying(operands, fresh)
@@ -202,7 +206,7 @@ class _BlockPlan:
                 values = _results(run(*(None if v is None else self.constants[v] for v in operands)), op)
         except (QirError, *_FAILURES):
             return False
-        self.constants.update(zip(op.results, values))
+        self.constants.update(zip(op.results, values, strict=False))
         return True
 
     def _dying(self, operands: Sequence[Value | None], fresh: set[Value]) -> Value | None:
@@ -214,9 +218,9 @@ class _BlockPlan:
 
     def __call__(self, arguments: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
         slots = self.template.copy()
-        for slot, value in zip(self.arguments, arguments):
+        for slot, value in zip(self.arguments, arguments, strict=False):
             slots[slot] = value
-        for slot, value in zip(self.captures, captured):
+        for slot, value in zip(self.captures, captured, strict=False):
             slots[slot] = value
         taps = self.plan._taps
         if taps:
@@ -234,7 +238,7 @@ class _BlockPlan:
                 if len(outputs) == 1 and type(result) is not tuple:
                     slots[outputs[0]] = result
                 else:
-                    for slot, value in zip(outputs, _results(result, step.op)):
+                    for slot, value in zip(outputs, _results(result, step.op), strict=False):
                         slots[slot] = value
                 result = value = None  # so that what the frees drop is really dropped
                 for slot in step.frees:
@@ -258,7 +262,7 @@ class _BlockPlan:
                 results = _results(run(*operands), step.op)
             except _FAILURES as error:
                 raise _failed(error, step.op, operands) from error
-            for value, slot, result in zip(step.op.results, step.outputs, results):
+            for value, slot, result in zip(step.op.results, step.outputs, results, strict=False):
                 slots[slot] = result
                 if value in taps:
                     taps[value](result)
@@ -316,7 +320,7 @@ def _with_frees(steps: list[_Step], outputs: Sequence[int], count: int, constant
     frees: list[list[int]] = [[] for _ in steps]
     for slot, index in last.items():
         frees[index].append(slot)
-    return [attrs.evolve(step, frees=tuple(slots)) for step, slots in zip(steps, frees)]
+    return [attrs.evolve(step, frees=tuple(slots)) for step, slots in zip(steps, frees, strict=False)]
 
 
 def _is_absent(value: Value) -> bool:
@@ -458,7 +462,7 @@ def evaluate(op: Operation, operands: Sequence[Any], opsets: Mapping[str, int] |
         raise _no_kernels([op], settings)
     if not entry.pure or op.regions:
         raise op.error(f"{op.name} has no value of its own", "only operations without state and regions have one")
-    constants = dict(zip(op.operands, operands))
+    constants = dict(zip(op.operands, operands, strict=False))
     values = tuple(None if _is_absent(v) or constants[v] is None else v for v in op.operands)
     node = Node(op, settings, values, constants, opset=opset_of(op, opsets))
     run = _build(entry, node)

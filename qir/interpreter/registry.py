@@ -94,7 +94,7 @@ def user_kernel(name: str, *, pure: bool = True) -> Callable[[G], G]:
 
 
 def kernels_in(dialect: str, module: str) -> None:
-    """Says that kernels of `dialect.*` are registered by importing `module`; it is imported when the first is needed."""
+    """Says that kernels of `dialect.*` are registered by importing `module`; imported when one is needed."""
     modules = _MODULES.setdefault(dialect, [])
     if module not in modules:
         modules.append(module)

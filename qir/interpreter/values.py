@@ -1,8 +1,9 @@
 """Between IR types, numpy arrays and torch tensors: which torch dtype stands for which element type.
 
-Integers of 2 and 4 bits lie in int8 or uint8 (torch computes with those), one element a byte. Floats that torch
-has no dtype for, or hardly computes with (f4, f6, f8E8M0FNU and the rarer f8 forms) lie as their bit patterns in uint8, which is also how ml_dtypes
-stores them: both directions are views. Strings are numpy object arrays, sequences are lists, absent values None.
+Integers of 2 and 4 bits lie in int8 or uint8 (torch computes with those), one element a byte. Floats that torch has
+no dtype for, or hardly computes with (f4, f6, f8E8M0FNU and the rarer f8 forms), lie as their bit patterns in uint8,
+which is also how ml_dtypes stores them: both directions are views. Strings are numpy object arrays, sequences are
+lists, absent values None.
 """
 
 from __future__ import annotations
@@ -15,10 +16,39 @@ import torch
 from numpy.typing import NDArray
 
 from qir.ir.tensors import numpy_dtype
-from qir.ir.types import ComplexType, FloatType, IndexType, IntegerType, OpaqueType, TensorType, Type
-from qir.ir.types import bf16, f16, f32, f64, i1, i8, i16, i32, i64, ui8, ui16, ui32, ui64
+from qir.ir.types import (
+    ComplexType,
+    FloatType,
+    IndexType,
+    IntegerType,
+    OpaqueType,
+    TensorType,
+    Type,
+    bf16,
+    f16,
+    f32,
+    f64,
+    i1,
+    i8,
+    i16,
+    i32,
+    i64,
+    ui8,
+    ui16,
+    ui32,
+    ui64,
+)
 
-__all__ = ["ONNX_TYPES", "as_array", "as_tensor", "element_of", "integer_range", "is_bits", "string_type", "torch_dtype"]
+__all__ = [
+    "ONNX_TYPES",
+    "as_array",
+    "as_tensor",
+    "element_of",
+    "integer_range",
+    "is_bits",
+    "string_type",
+    "torch_dtype",
+]
 
 string_type = OpaqueType("onnx", "string")
 

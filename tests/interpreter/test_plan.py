@@ -160,9 +160,9 @@ def test_values_are_freed_after_their_last_use() -> None:
         refs.append(weakref.ref(y))
         return y
 
-    lines = "\n".join(
-        f'%{i + 1} = "test.Probe"(%{i}) : (tensor<4xf32>) -> tensor<4xf32>' for i in range(6)
-    ).replace("%0)", "%x)")
+    lines = "\n".join(f'%{i + 1} = "test.Probe"(%{i}) : (tensor<4xf32>) -> tensor<4xf32>' for i in range(6)).replace(
+        "%0)", "%x)"
+    )
     text = f"""module {{ func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {{
 {lines}
 return %6 : tensor<4xf32> }} }}"""
@@ -281,7 +281,9 @@ def test_functions_of_the_model_take_attributes_and_defaults() -> None:
     reference.name, reference.ref_attr_name, reference.type = "value_float", "bias", onnx.AttributeProto.FLOAT
     body.append(oh.make_node("Add", ["b", "k"], ["c"]))
     opsets = [oh.make_opsetid("", 17), oh.make_opsetid("mine", 1)]
-    function = oh.make_function("mine", "Leak", ["a"], ["c"], body, opsets[:1], ["slope"], [oh.make_attribute("bias", 10.0)])
+    function = oh.make_function(
+        "mine", "Leak", ["a"], ["c"], body, opsets[:1], ["slope"], [oh.make_attribute("bias", 10.0)]
+    )
     nodes = [
         oh.make_node("Leak", ["x"], ["y"], domain="mine", slope=0.5),
         oh.make_node("Leak", ["y"], ["z"], domain="mine", slope=1.0, bias=1.0),

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from qir.interpreter.kernels.elementwise import aligned
 from qir.interpreter.kernels.common import unsigned
 from qir.interpreter.node import Node
 from qir.interpreter.registry import Kernel, kernel

@@ -72,9 +72,14 @@ def _attention(node: Node) -> Kernel:
         return bias
 
     def run(
-        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Any = None, past_key: Any = None, past_value: Any = None,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        mask: Any = None,
+        past_key: Any = None,
+        past_value: Any = None,
         lengths: Any = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         flat = q.dim() == 3
         q, k, v = _heads(q, q_heads), _heads(k, kv_heads), _heads(v, kv_heads)
         past = 0 if past_key is None else past_key.shape[2]
@@ -150,7 +155,9 @@ def _causal_conv(node: Node) -> Kernel:
     """A depthwise convolution over time that sees the past only; its last inputs are the next call's state."""
     activation = node.attr("activation", "none")
 
-    def run(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None, past: torch.Tensor | None = None) -> Any:
+    def run(
+        x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None, past: torch.Tensor | None = None
+    ) -> Any:
         keep = w.shape[2] - 1
         before = x.new_zeros((x.shape[0], x.shape[1], keep)) if past is None else past
         whole = torch.cat([before, x], 2)

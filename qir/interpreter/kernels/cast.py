@@ -19,7 +19,7 @@ __all__ = ["converter", "packed"]
 
 def packed(element: Type | None) -> bool:
     """Whether a torch dtype alone does not say what the values are (int4, f4E2M1FN …)."""
-    return element is not None and (is_bits(element) or isinstance(element, IntegerType) and element.width in (2, 4))
+    return element is not None and (is_bits(element) or (isinstance(element, IntegerType) and element.width in (2, 4)))
 
 
 def converter(source: Type | None, target: Type, saturate: bool = True, round_mode: str = "up") -> Kernel:
@@ -36,8 +36,10 @@ def converter(source: Type | None, target: Type, saturate: bool = True, round_mo
 
     def convert(x: Any) -> Any:
         if isinstance(x, np.ndarray):  # strings
-            return as_tensor(np.vectorize(_number, otypes=[np.float64])(x)).to(dtype) if x.size else torch.empty(
-                x.shape, dtype=dtype
+            return (
+                as_tensor(np.vectorize(_number, otypes=[np.float64])(x)).to(dtype)
+                if x.size
+                else torch.empty(x.shape, dtype=dtype)
             )
         return x.to(dtype)
 
@@ -53,7 +55,10 @@ def _to_text(x: Any) -> Any:
     if array.dtype.kind == "O":
         return array
     if array.dtype.kind == "f" or array.dtype.name == "bfloat16":
-        texts = [np.format_float_positional(v, trim="-") if 1e-4 <= abs(v) < 1e8 or v == 0 else str(v) for v in array.reshape(-1)]
+        texts = [
+            np.format_float_positional(v, trim="-") if 1e-4 <= abs(v) < 1e8 or v == 0 else str(v)
+            for v in array.reshape(-1)
+        ]
         texts = [{"nan": "NaN", "inf": "INF", "-inf": "-INF"}.get(t, t) for t in texts]
     else:
         texts = [str(v) for v in array.reshape(-1).tolist()]

@@ -66,4 +66,4 @@ def onnx_type(node: Node, attribute: str, default: int | None = None) -> Type | 
 def pairs(values: Sequence[int]) -> list[tuple[int, int]]:
     """ONNX's pads (all begins, then all ends) as (begin, end) per axis."""
     half = len(values) // 2
-    return list(zip(values[:half], values[half:]))
+    return list(zip(values[:half], values[half:], strict=False))

@@ -16,7 +16,7 @@ from qir.interpreter.registry import Kernel, kernel
 def _if(node: Node) -> Kernel:
     if len(node.bodies) != 2:
         raise node.error(f"has {len(node.bodies)} branches", "it needs a then-branch and an else-branch")
-    regions = {name: body for name, body in zip(_branch_names(node), node.bodies)}
+    regions = dict(zip(_branch_names(node), node.bodies, strict=False))
     then, other = regions["then_branch"], regions["else_branch"]
 
     def run(condition: torch.Tensor, *captured: Any) -> Any:
@@ -51,7 +51,7 @@ def _loop(node: Node) -> Kernel:
             carried = results[1 : 1 + carried_count]
             outputs = results[1 + carried_count :]
             scanned = scanned if scanned is not None else [[] for _ in outputs]
-            for column, value in zip(scanned, outputs):
+            for column, value in zip(scanned, outputs, strict=False):
                 column.append(value)
             iteration += 1
         if scanned is None:
@@ -90,14 +90,14 @@ def _scan(node: Node) -> Kernel:
         for step in range(length):
             slices = [
                 x.select(axis, length - 1 - step if back else step)
-                for x, axis, back in zip(sequences, in_axes, in_back)
+                for x, axis, back in zip(sequences, in_axes, in_back, strict=False)
             ]
             results = body((*state, *slices), captured)
             state = list(results[:states])
-            for column, value in zip(columns, results[states:]):
+            for column, value in zip(columns, results[states:], strict=False):
                 column.append(value)
         stacked = []
-        for column, axis, back in zip(columns, out_axes, out_back):
+        for column, axis, back in zip(columns, out_axes, out_back, strict=False):
             column = column[::-1] if back else column
             stacked.append(torch.stack(column, axis))
         return [*state, *stacked]
@@ -107,10 +107,8 @@ def _scan(node: Node) -> Kernel:
         state, sequences, captured = given[:states], given[states : states + scans], given[states + scans :]
         if not batched:
             return tuple(sweep(list(state), sequences, captured))
-        rows = [
-            sweep([s[i] for s in state], [x[i] for x in sequences], captured) for i in range(sequences[0].shape[0])
-        ]
-        return tuple(torch.stack(column) for column in zip(*rows))
+        rows = [sweep([s[i] for s in state], [x[i] for x in sequences], captured) for i in range(sequences[0].shape[0])]
+        return tuple(torch.stack(column) for column in zip(*rows, strict=False))
 
     return run
 
@@ -122,7 +120,7 @@ def _call(node: Node) -> Kernel:
 
 @kernel("onnx.SequenceEmpty")
 def _sequence_empty(node: Node) -> Kernel:
-    return lambda: []
+    return list
 
 
 @kernel("onnx.SequenceConstruct")
@@ -168,7 +166,8 @@ def _sequence_map(node: Node) -> Kernel:
     def run(*operands: Any) -> Any:
         first, others, captured = operands[0], operands[1:count], operands[count:]
         rows = [
-            body([item, *(o[i] if isinstance(o, list) else o for o in others)], captured) for i, item in enumerate(first)
+            body([item, *(o[i] if isinstance(o, list) else o for o in others)], captured)
+            for i, item in enumerate(first)
         ]
         return tuple([row[k] for row in rows] for k in range(len(node.op.results)))
 
@@ -212,5 +211,3 @@ def _optional_get(node: Node) -> Kernel:
 @kernel("onnx.OptionalHasElement", pure=False)
 def _optional_has(node: Node) -> Kernel:
     return lambda value=None: torch.tensor(value is not None, device=node.device)
-
-

@@ -223,8 +223,9 @@ def _clip_11(node: Node) -> Kernel:
 
 def _clip_dynamic(x: torch.Tensor, low: torch.Tensor | None = None, high: torch.Tensor | None = None) -> Any:
     if x.dtype in WIDE_UNSIGNED:
-        bounds = [None if b is None else as_array(b) for b in (low, high)]
-        return as_tensor(np.clip(as_array(x), *bounds), x.device) if any(b is not None for b in bounds) else x.clone()
+        array = as_array(x)
+        array = array if low is None else np.maximum(array, as_array(low))
+        return as_tensor(array if high is None else np.minimum(array, as_array(high)), x.device).clone()
     if low is None and high is None:
         return x.clone()
     return torch.clamp(x, low, high)

@@ -107,7 +107,10 @@ def _col2im(node: Node) -> Kernel:
                 start = rest % block[axis] * spread[axis]
                 where.insert(0, slice(start, start + (counts[axis] - 1) * step[axis] + 1, step[axis]))
                 rest //= block[axis]
-            image[(slice(None), slice(None), *where)] += columns[:, :, tap]
-        return image[(slice(None), slice(None), *(slice(edges[i], edges[i] + sizes[i]) for i in range(rank)))]
+            place = (slice(None), slice(None), *where)
+            image[place] += columns[:, :, tap]
+        for axis in range(rank):
+            image = image.narrow(axis + 2, edges[axis], sizes[axis])
+        return image
 
     return run

@@ -216,7 +216,8 @@ def _non_max_suppression(node: Node) -> Kernel:
         area = (box[2] - box[0]) * (box[3] - box[1])
         areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
         total = area + areas - shared
-        return np.divide(shared, total, out=np.zeros_like(shared), where=total > 0)
+        ratio: np.ndarray[Any, Any] = np.divide(shared, total, out=np.zeros_like(shared), where=total > 0)
+        return ratio
 
     def run(boxes: torch.Tensor, scores: torch.Tensor, most: Any = None, iou: Any = None, least: Any = None) -> Any:
         limit = 0 if most is None else int(most.reshape(-1)[0])

@@ -63,4 +63,5 @@ def _einsum(node: Node) -> Kernel:
 
 @kernel("onnx.Det", fresh=True)
 def _det(node: Node) -> Kernel:
-    return torch.linalg.det
+    det: Kernel = torch.linalg.det
+    return det

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from qir.interpreter.kernels.common import onnx_type
 from qir.interpreter.node import Node
 from qir.interpreter.registry import Kernel, kernel
 from qir.interpreter.values import torch_dtype
-from qir.interpreter.kernels.common import onnx_type
 
 
 @kernel("onnx.BatchNormalization", fresh=True)
@@ -123,7 +123,12 @@ def _group_norm(node: Node) -> Kernel:
 @kernel("onnx.LRN", fresh=True)
 def _lrn(node: Node) -> Kernel:
     """y = x / (bias + alpha / size * sum of squares over `size` channels around) ** beta."""
-    size, alpha, beta, bias = node.attr("size"), node.attr("alpha", 1e-4), node.attr("beta", 0.75), node.attr("bias", 1.0)
+    size, alpha, beta, bias = (
+        node.attr("size"),
+        node.attr("alpha", 1e-4),
+        node.attr("beta", 0.75),
+        node.attr("bias", 1.0),
+    )
     before, after = (size - 1) // 2, size - 1 - (size - 1) // 2
 
     def run(x: torch.Tensor) -> Any:

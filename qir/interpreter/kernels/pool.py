@@ -33,7 +33,9 @@ def extra_for_ceil(window: Window, sizes: Sequence[int], pads: Sequence[int], ce
     A window that would start beyond the input and its begin pad does not exist.
     """
     rank, extra = window.rank, []
-    for i, (size, k, stride, dilation) in enumerate(zip(sizes, window.kernel, window.strides, window.dilations)):
+    for i, (size, k, stride, dilation) in enumerate(
+        zip(sizes, window.kernel, window.strides, window.dilations, strict=False)
+    ):
         reach = (k - 1) * dilation + 1
         free = size + pads[i] + pads[i + rank] - reach
         count = (-(-free // stride) if ceil else free // stride) + 1
@@ -46,7 +48,7 @@ def extra_for_ceil(window: Window, sizes: Sequence[int], pads: Sequence[int], ce
 def _builtin(window: Window, pads: Sequence[int]) -> bool:
     """Whether torch's own padding does: equal at both ends, at most half a window."""
     rank = window.rank
-    return pads[:rank] == pads[rank:] and all(0 <= p <= k // 2 for p, k in zip(pads, window.kernel))
+    return pads[:rank] == pads[rank:] and all(0 <= p <= k // 2 for p, k in zip(pads, window.kernel, strict=False))
 
 
 def _lowest(dtype: torch.dtype) -> float:
@@ -65,13 +67,15 @@ def _max_pool(node: Node) -> Kernel:
 
     def run(x: torch.Tensor) -> Any:
         codes = x.dtype if x.dtype in (torch.uint8, torch.int8) else None
-        x = channels_last(x if codes is None else x.float())  # torch indexes in the type of the elements: 8 bits overflow
+        x = channels_last(
+            x if codes is None else x.float()
+        )  # torch indexes in the type of the elements: 8 bits overflow
         pads = window.pads_for(x.shape[2:])
         if _builtin(window, pads):
             result = pool(x, window.kernel, window.strides, pads[:rank], window.dilations, ceil)
         else:
             extra = extra_for_ceil(window, x.shape[2:], pads, ceil)
-            ends = [p + e for p, e in zip(pads[rank:], extra)]
+            ends = [p + e for p, e in zip(pads[rank:], extra, strict=False)]
             padded = pad_spatial(x, [*pads[:rank], *ends], _lowest(x.dtype))
             result = pool(padded, window.kernel, window.strides, 0, window.dilations)
         result = result if codes is None else result.to(codes)
@@ -85,11 +89,13 @@ def _max_pool_indices(x: torch.Tensor, window: Window, ceil: bool, column_major:
     rank, sizes = window.rank, x.shape[2:]
     pads = window.pads_for(sizes)
     extra = extra_for_ceil(window, sizes, pads, ceil)
-    padded = pad_spatial(x, [*pads[:rank], *(p + e for p, e in zip(pads[rank:], extra))], _lowest(x.dtype))
+    padded = pad_spatial(
+        x, [*pads[:rank], *(p + e for p, e in zip(pads[rank:], extra, strict=False))], _lowest(x.dtype)
+    )
     pool: Any = MAX_POOLS[rank]
     values, flat = pool(padded, window.kernel, window.strides, 0, window.dilations, False, True)
     places = []
-    for size, begin in zip(reversed(padded.shape[2:]), reversed(pads[:rank])):
+    for size, begin in zip(reversed(padded.shape[2:]), reversed(pads[:rank]), strict=False):
         places.append(flat % size - begin)
         flat = flat // size
     places.reverse()  # coordinates in the unpadded input, slowest axis first
@@ -125,7 +131,7 @@ def _average_pool(node: Node) -> Kernel:
         if _builtin(window, pads) and not dilated:
             return pool(x, window.kernel, window.strides, pads[:rank], ceil, include)
         extra = extra_for_ceil(window, x.shape[2:], pads, ceil)
-        ends = [p + e for p, e in zip(pads[rank:], extra)]
+        ends = [p + e for p, e in zip(pads[rank:], extra, strict=False)]
         sums = _window_sums(pad_spatial(x, [*pads[:rank], *ends]), window)
         counted = torch.ones(1, 1, *x.shape[2:], dtype=x.dtype, device=x.device)
         counted = pad_spatial(counted, pads, 1 if include else 0)
@@ -144,7 +150,7 @@ def _lp_pool(node: Node) -> Kernel:
     def run(x: torch.Tensor) -> Any:
         pads = window.pads_for(x.shape[2:])
         extra = extra_for_ceil(window, x.shape[2:], pads, ceil)
-        ends = [e + more for e, more in zip(pads[rank:], extra)]
+        ends = [e + more for e, more in zip(pads[rank:], extra, strict=False)]
         powers = pad_spatial(x.abs() ** p, [*pads[:rank], *ends])
         return _window_sums(powers, window) ** (1 / p)
 
@@ -180,7 +186,7 @@ def _max_unpool(node: Node) -> Kernel:
     def run(x: torch.Tensor, indices: torch.Tensor, shape: torch.Tensor | None = None) -> Any:
         natural = [
             (n - 1) * s - pads[i] - pads[i + rank] + k
-            for i, (n, s, k) in enumerate(zip(x.shape[2:], window.strides, window.kernel))
+            for i, (n, s, k) in enumerate(zip(x.shape[2:], window.strides, window.kernel, strict=False))
         ]
         flat = torch.zeros(x.shape[0] * x.shape[1] * math.prod(natural), dtype=x.dtype, device=x.device)
         natural_shape = [*x.shape[:2], *natural]

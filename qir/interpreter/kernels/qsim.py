@@ -31,8 +31,7 @@ def parameters(node: Node, quantizer: QuantizerOp, scheme: Scheme) -> tuple[Any,
     """Scale and zero point on the device, a product's computed from its two quantizers; None when not calibrated."""
     scale, zero = quantizer.parameters()
     if scale is not None:
-        on_device = as_tensor(scale, node.device), None if zero is None else as_tensor(zero, node.device)
-        return on_device
+        return as_tensor(scale, node.device), None if zero is None else as_tensor(zero, node.device)
     if scheme.product is None:
         return None
     scales = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -119,45 +119,50 @@ def _number(tensor: torch.Tensor | None) -> int:
     return 0 if tensor is None else int(tensor.reshape(-1)[0])
 
 
-def _conv_of(node: Node, x: int, w: int, x_zero: int, w_zero: int, bias: int) -> Callable[..., Any]:
-    """An integer convolution over the operands at these indices: planned at once when all but `x` are known."""
+def _zero_of(zero: torch.Tensor | None) -> int | torch.Tensor:
+    """A weight's zero point: a number, or one per output channel."""
+    return zero.reshape(-1) if zero is not None and zero.numel() > 1 else _number(zero)
 
-    def plan(zero: Any, weight: torch.Tensor, weight_zero: Any, added: Any, shape: tuple[int, ...], codes: Any) -> IntegerConv:
-        window = window_of(node, weight.shape[2:])
-        rank = window.rank
-        pads = window.pads if window.pads is not None else window.pads_for(shape[2:])
-        return integer_conv(
-            weight, x_zero=_number(zero), x_range=codes, bias=added, strides=window.strides, pads=pads,
-            weight_zero=0 if weight_zero is None else weight_zero.reshape(-1) if weight_zero.numel() > 1 else _number(weight_zero),
-            dilations=window.dilations, groups=node.attr("group", 1),
-        ) if rank else _fail()  # fmt: skip
 
-    def _fail() -> IntegerConv:
-        raise ValueError("the weight has no spatial axes")
-
-    known = [node.constant(i) if node.has(i) else None for i in (x_zero, w, w_zero, bias)]
-    fixed = all(k is not None or not node.has(i) for k, i in zip(known, (x_zero, w, w_zero, bias)))
+def _conv_of(node: Node, weight: int, x_zero: int, weight_zero: int, bias: int | None) -> Callable[..., Any]:
+    """An integer convolution of operand 0 with the others at these indices: planned at once where they are known."""
+    others = [weight, x_zero, weight_zero, *([] if bias is None else [bias])]
+    fixed = all(node.constant(i) is not None or not node.has(i) for i in others)
     planned: dict[tuple[int, ...], IntegerConv] = {}
 
+    def plan(operands: Sequence[Any]) -> IntegerConv:
+        def given(index: int | None) -> Any:
+            return operands[index] if index is not None and index < len(operands) else None
+
+        w = operands[weight]
+        window = window_of(node, w.shape[2:])
+        return integer_conv(
+            w,
+            x_zero=_number(given(x_zero)),
+            x_range=code_range(node, 0, operands[0]),
+            weight_zero=_zero_of(given(weight_zero)),
+            bias=given(bias),
+            strides=window.strides,
+            pads=window.pads_for(operands[0].shape[2:]),
+            dilations=window.dilations,
+            groups=node.attr("group", 1),
+        )
+
     def run(*operands: Any) -> Any:
-        given = [*operands, *[None] * 9]
-        codes = given[x]
-        span = code_range(node, x, codes)
-        values = [given[i] for i in (x_zero, w, w_zero, bias)]
         if not fixed:
-            return plan(*values, tuple(codes.shape), span)(codes)
+            return plan(operands)(operands[0])
         # Only auto_pad makes the plan depend on the input's size.
-        key = tuple(codes.shape[2:]) if node.attr("auto_pad", "NOTSET").startswith("SAME") else ()
+        key = tuple(operands[0].shape[2:]) if node.attr("auto_pad", "NOTSET").startswith("SAME") else ()
         if key not in planned:
-            planned[key] = plan(*values, tuple(codes.shape), span)
-        return planned[key](codes)
+            planned[key] = plan(operands)
+        return planned[key](operands[0])
 
     return run
 
 
 @kernel("onnx.ConvInteger", fresh=True)
 def _conv_integer(node: Node) -> Kernel:
-    convolve = _conv_of(node, 0, 1, 2, 3, 9)
+    convolve = _conv_of(node, weight=1, x_zero=2, weight_zero=3, bias=None)
     return lambda *operands: convolve(*operands).to(torch.int32)
 
 
@@ -170,10 +175,11 @@ def _requantized(sums: torch.Tensor, multiplier: torch.Tensor, zero: torch.Tenso
 
 @kernel("onnx.QLinearConv", fresh=True)
 def _qlinear_conv(node: Node) -> Kernel:
-    convolve = _conv_of(node, 0, 3, 2, 5, 8)
+    convolve = _conv_of(node, weight=3, x_zero=2, weight_zero=5, bias=8)
 
-    def run(x: Any, x_scale: Any, x_zero: Any, w: Any, w_scale: Any, w_zero: Any, scale: Any, zero: Any, b: Any = None) -> Any:
-        sums = convolve(x, x_scale, x_zero, w, w_scale, w_zero, scale, zero, b)
+    def run(*operands: Any) -> Any:
+        x_scale, w_scale, scale, zero = operands[1], operands[4], operands[6], operands[7]
+        sums = convolve(*operands)
         multiplier = channelwise(x_scale.reshape(()) * w_scale / scale.reshape(()), sums.dim(), 1)
         return _requantized(sums, multiplier, zero.reshape(()), zero.dtype)
 
@@ -198,9 +204,8 @@ def _matmul_integer(node: Node) -> Kernel:
 
         def fixed(a: torch.Tensor, *_: Any) -> Any:
             if not planned:
-                weight_zero = 0 if zero is None else zero.reshape(-1) if zero.numel() > 1 else _number(zero)
                 span = code_range(node, 0, a)
-                planned.append(integer_matmul(weight, x_zero=_number(x_zero), x_range=span, weight_zero=weight_zero))
+                planned.append(integer_matmul(weight, x_zero=_number(x_zero), x_range=span, weight_zero=_zero_of(zero)))
             return planned[0](a).to(torch.int32)
 
         return fixed

@@ -13,7 +13,14 @@ from qir.interpreter.registry import Kernel, kernel
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
 
-_DEFAULT_ALPHA = {"leakyrelu": 0.01, "elu": 1.0, "thresholdedrelu": 1.0, "hardsigmoid": 0.2, "affine": 1.0, "scaledtanh": 1.0}
+_DEFAULT_ALPHA = {
+    "leakyrelu": 0.01,
+    "elu": 1.0,
+    "thresholdedrelu": 1.0,
+    "hardsigmoid": 0.2,
+    "affine": 1.0,
+    "scaledtanh": 1.0,
+}
 _DEFAULT_BETA = {"hardsigmoid": 0.5, "affine": 0.0, "scaledtanh": 1.0}
 
 
@@ -156,7 +163,14 @@ def _lstm(node: Node) -> Kernel:
     coupled = bool(node.attr("input_forget", 0))
 
     def run(
-        x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h0: Any = None, c0: Any = None, peepholes: Any = None
+        x: Any,
+        w: Any,
+        r: Any,
+        b: Any = None,
+        lengths: Any = None,
+        h0: Any = None,
+        c0: Any = None,
+        peepholes: Any = None,
     ) -> Any:
         def make(d: int) -> Any:
             wb, rb = _biases(b, d, w.shape[1], x)

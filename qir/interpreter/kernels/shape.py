@@ -173,7 +173,7 @@ def sliced(x: Any, starts: Sequence[int], ends: Sequence[int], axes: Sequence[in
     rank = len(x.shape)
     index: list[Any] = [slice(None)] * rank
     flips = []
-    for start, end, axis, step in zip(starts, ends, axes, steps):
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=False):
         axis = axis + rank if axis < 0 else axis
         taken = range(x.shape[axis])[slice(start, _bounded(end, step, x.shape[axis]), step)]
         if len(taken) == 0:
@@ -186,7 +186,7 @@ def sliced(x: Any, starts: Sequence[int], ends: Sequence[int], axes: Sequence[in
     x = x[tuple(index)]
     if not flips:
         return x
-    return np.flip(x, flips) if isinstance(x, np.ndarray) else wide(lambda t: t.flip(flips))(x)
+    return np.flip(x, tuple(flips)) if isinstance(x, np.ndarray) else wide(lambda t: t.flip(flips))(x)
 
 
 def _bounded(end: int, step: int, size: int) -> int | None:
@@ -256,7 +256,7 @@ def _pad_11(node: Node) -> Kernel:
         given = int_list(pads)
         if axes is not None:
             full = [0] * (2 * x.dim())
-            for (begin, end), axis in zip(pairs(given), int_list(axes)):
+            for (begin, end), axis in zip(pairs(given), int_list(axes), strict=False):
                 full[axis % x.dim()], full[axis % x.dim() + x.dim()] = begin, end
             given = full
         fill = 0 if value is None or value.numel() == 0 else value.reshape(-1)[0].item()
@@ -294,7 +294,7 @@ def _space_to_depth(node: Node) -> Kernel:
 
 @kernel("onnx.ReverseSequence", fresh=True)
 def _reverse_sequence(node: Node) -> Kernel:
-    batch_axis, time_axis = node.attr("batch_axis", 1), node.attr("time_axis", 0)
+    time_axis = node.attr("time_axis", 0)
 
     def run(x: torch.Tensor, lengths: torch.Tensor) -> Any:
         steps = torch.arange(x.shape[time_axis], device=x.device).reshape(-1, 1)
@@ -324,7 +324,7 @@ def _center_crop_pad(node: Node) -> Kernel:
     def run(x: torch.Tensor, shape: torch.Tensor) -> Any:
         axes = list(range(x.dim())) if given is None else [a % x.dim() for a in given]
         pads = [0] * (2 * x.dim())
-        for axis, size in zip(axes, int_list(shape)):
+        for axis, size in zip(axes, int_list(shape), strict=False):
             more = size - x.shape[axis]
             begin = more // 2 if more >= 0 else -((-more) // 2)
             pads[axis], pads[axis + x.dim()] = begin, more - begin

@@ -12,21 +12,25 @@ from qir.interpreter.registry import Kernel, kernel
 
 def _complex(x: torch.Tensor) -> torch.Tensor:
     """[..., 1] or [..., 2] as complex [...]."""
-    return torch.view_as_complex(x.contiguous()) if x.shape[-1] == 2 else torch.complex(x[..., 0], torch.zeros_like(x[..., 0]))
+    if x.shape[-1] == 2:
+        return torch.view_as_complex(x.contiguous())
+    return torch.complex(x[..., 0], torch.zeros_like(x[..., 0]))
 
 
 def transform(x: torch.Tensor, length: int | None, axis: int, inverse: bool, onesided: bool) -> torch.Tensor:
-    """ONNX DFT. One-sided: only the non-redundant half goes out, or for the inverse comes in (and gives real values)."""
-    wide = x.double()  # the small values beside large ones are wanted too
+    """ONNX DFT. One-sided: only the non-redundant half goes out, or comes in for the inverse (which is real)."""
+    wide = x if x.dtype in (torch.float32, torch.float64) else x.float()
     axis = axis % x.dim()
     if inverse and onesided:
         size = 2 * (x.shape[axis] - 1) if length is None else length
-        return torch.fft.irfft(_complex(wide), size, axis).unsqueeze(-1).to(x.dtype)
+        real: torch.Tensor = torch.fft.irfft(_complex(wide), size, axis)
+        return real.unsqueeze(-1).to(x.dtype)
     values = _complex(wide)
     result = torch.fft.ifft(values, length, axis) if inverse else torch.fft.fft(values, length, axis)
     if onesided:
         result = result.narrow(axis, 0, result.shape[axis] // 2 + 1)
-    return torch.view_as_real(result).to(x.dtype)
+    parts: torch.Tensor = torch.view_as_real(result).to(x.dtype)
+    return parts
 
 
 def _number(value: torch.Tensor | None) -> int | None:
