@@ -259,7 +259,9 @@ class Actions(ValueActions):
             self.fail(values, "the type of '_' (an absent operand) is none")
         given = iter(reader.operands(Token("VALUES", present, values.start) if present else None, types, token))
         cls = reader.op_class(_NO_VALUE, token)
-        block = reader.frames[-1].block or self._new_block()
+        block = reader.frames[-1].block
+        if block is None:  # an empty one is false
+            block = self._new_block()
         at = UnknownLoc(SourceLoc(reader.source, token.start, token.end))
         operands: list[Value] = []
         for part in parts:
