@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.func import FuncOp
-from qir.ir import Context, IntegerAttr, StringAttr, TensorType, fail
+from qir.ir import Context, IntegerAttr, NameLoc, StringAttr, TensorType, fail
 from qir.lowering.onnxruntime import runtime
-from qir.lowering.onnxruntime.dialect import MICROSOFT, NodeProtoOp
+from qir.lowering.onnxruntime.dialect import MICROSOFT, DequantizeLinearOp, NodeProtoOp, QuantizeLinearOp
 from qir.lowering.onnxruntime.verify import verify_lowered
 from qir.target import Artifact
 
@@ -41,6 +41,9 @@ def to_model(module: ModuleOp, path: str | Path | None = None) -> onnx.ModelProt
     for op in written.walk():
         if isinstance(op, NodeProtoOp) and op.domain:
             op.attributes["onnx.domain"] = StringAttr(op.domain)
+        if isinstance(op, (QuantizeLinearOp, DequantizeLinearOp)):  # the model's node names are for the model's nodes
+            kind = op.name.partition(".")[2]
+            op.location = NameLoc(f"{op.operands[0].name or '/'.join(op.location.names()[:1])}_{kind}")
     lowest = helper.find_min_ir_version_for(_opsets(written), ignore_unknown=True)
     stated = written.attributes.get("onnx.ir_version")
     if not isinstance(stated, IntegerAttr) or stated.value < lowest:
