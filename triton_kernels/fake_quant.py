@@ -41,7 +41,8 @@ def forward(x: Tensor, scheme: Scheme, scale: Any, zero: Any = None) -> Tensor:
     y = torch.empty_like(x)
     if x.numel():
         s, z, layout, options = _launch(x, scheme, scale, zero)
-        forward_kernel[(triton.cdiv(x.numel(), BLOCK),)](x, s, z, y, *layout, **options)
+        with torch.cuda.device_of(x):
+            forward_kernel[(triton.cdiv(x.numel(), BLOCK),)](x, s, z, y, *layout, **options)
     return y
 
 
@@ -59,7 +60,8 @@ def backward(
     if x.numel():
         s, z, layout, options = _launch(x, scheme, scale, zero)
         needed = {"NEED_X": need_x, "NEED_S": need_s, "NEED_Z": need_z, "SUM": summed}
-        backward_kernel[(programs,)](grad, x, s, z, dx, ds, dz, *layout, **needed, **options)
+        with torch.cuda.device_of(x):
+            backward_kernel[(programs,)](grad, x, s, z, dx, ds, dz, *layout, **needed, **options)
     return (
         dx if need_x else None,
         reduce_like(ds, scheme, scale) if need_s else None,

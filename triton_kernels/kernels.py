@@ -17,27 +17,29 @@ __all__ = ["backward_kernel", "forward_kernel"]
 
 @triton.jit
 def _round(v, MODE: tl.constexpr):
-    """`qir.numerics.round_`, by the same exact operations: whole part, fraction, comparisons."""
+    """`qir.numerics.round_`, by operations that are exact: whole part, fraction, comparisons.
+
+    Not by tl.floor and tl.ceil alone: NVIDIA's take a subnormal number for 0, which is right for its whole part only.
+    """
+    r = tl.where(v < 0, tl.ceil(v), tl.floor(v))
+    d = v - r  # NaN for infinities: no comparison below holds
     if MODE == "floor":
-        r = tl.floor(v)
+        r = r - tl.where(d < 0, 1.0, 0.0)
     elif MODE == "ceil":
-        r = tl.ceil(v)
-    else:
-        r = tl.where(v < 0, tl.ceil(v), tl.floor(v))
-        d = v - r  # NaN for infinities: no comparison below holds
-        if MODE == "half_even":
-            odd = r - 2.0 * tl.floor(r * 0.5) != 0
-            up = (d > 0.5) | ((d == 0.5) & odd)
-            down = (d < -0.5) | ((d == -0.5) & odd)
-            r = r + tl.where(up, 1.0, 0.0) - tl.where(down, 1.0, 0.0)
-        elif MODE == "half_away":
-            r = r + tl.where(d >= 0.5, 1.0, 0.0) - tl.where(d <= -0.5, 1.0, 0.0)
-        elif MODE == "half_up":
-            r = r + tl.where(d >= 0.5, 1.0, 0.0) - tl.where(d < -0.5, 1.0, 0.0)
-        elif MODE == "half_down":
-            r = r + tl.where(d > 0.5, 1.0, 0.0) - tl.where(d <= -0.5, 1.0, 0.0)
-        elif MODE == "half_toward_zero":
-            r = r + tl.where(d > 0.5, 1.0, 0.0) - tl.where(d < -0.5, 1.0, 0.0)
+        r = r + tl.where(d > 0, 1.0, 0.0)
+    elif MODE == "half_even":
+        odd = r - 2.0 * tl.floor(r * 0.5) != 0
+        up = (d > 0.5) | ((d == 0.5) & odd)
+        down = (d < -0.5) | ((d == -0.5) & odd)
+        r = r + tl.where(up, 1.0, 0.0) - tl.where(down, 1.0, 0.0)
+    elif MODE == "half_away":
+        r = r + tl.where(d >= 0.5, 1.0, 0.0) - tl.where(d <= -0.5, 1.0, 0.0)
+    elif MODE == "half_up":
+        r = r + tl.where(d >= 0.5, 1.0, 0.0) - tl.where(d < -0.5, 1.0, 0.0)
+    elif MODE == "half_down":
+        r = r + tl.where(d > 0.5, 1.0, 0.0) - tl.where(d <= -0.5, 1.0, 0.0)
+    elif MODE == "half_toward_zero":
+        r = r + tl.where(d > 0.5, 1.0, 0.0) - tl.where(d < -0.5, 1.0, 0.0)
     return r
 
 

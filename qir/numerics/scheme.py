@@ -180,8 +180,6 @@ class Scheme:
         words = [str(self.storage)]
         if self.is_narrow:
             words[0] += f"<{self.qmin}:{self.qmax}>"
-        if self.codebook is not None:
-            words[0] += f"([{', '.join(map(repr, self.codebook))}])"
         words.append("symmetric" if self.symmetric else "affine")
         if self.product is not None:
             words.append(str(self.product))
@@ -206,4 +204,6 @@ class Scheme:
             )
             if present
         ]
+        if self.codebook is not None:
+            words.append(f"codebook([{', '.join(map(repr, self.codebook))}])")
         return " ".join(words)

@@ -133,7 +133,7 @@ def test_blocks_are_compared_by_value() -> None:
             Scheme(storage="u4", symmetric=False, zero_by="z", zero_inside=True, rounding="stochastic", seed=3),
             "u4 affine per_tensor zero_by(@z) round(stochastic, seed = 3) zero_inside",
         ),
-        (Scheme(storage="lut", codebook=[-1, 0, 0.5]), "lut([-1.0, 0.0, 0.5]) symmetric per_tensor"),
+        (Scheme(storage="lut", codebook=[-1, 0, 0.5]), "lut symmetric per_tensor codebook([-1.0, 0.0, 0.5])"),
     ],
 )
 def test_schemes_print_as_in_a_quantizer(scheme: Scheme, text: str) -> None:
