@@ -9,6 +9,7 @@ import attrs
 from qir.ir.context import Context
 from qir.ir.core import Operation
 from qir.ir.diagnostics import Diagnostic, QirError, Severity, fail
+from qir.ir.location import UNKNOWN
 from qir.ir.verifier import verify
 from qir.passes.base import Pass
 from qir.passes.instrumentation import Instrumentation
@@ -113,7 +114,7 @@ class PassManager:
             verify(op)
         except QirError as error:
             first, *rest = error.diagnostics
-            note = Diagnostic(Severity.NOTE, op.location, f"this was found after pass '{item.name}'")
+            note = Diagnostic(Severity.NOTE, UNKNOWN, f"this was found after pass '{item.name}'")
             raise QirError([attrs.evolve(first, notes=(*first.notes, note)), *rest]) from None
 
 

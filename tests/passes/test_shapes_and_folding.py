@@ -9,6 +9,8 @@ from qir.rewrite import constant_array
 from qir.text import parse_module
 
 D = "tensor<?x5x4xf32>"
+I = "tensor<i64>"
+V = "tensor<1xi64>"
 
 
 def head(*constants: tuple[str, str, str]) -> str:
@@ -25,24 +27,24 @@ def test_static_shape_is_a_constant(keeps_meaning):
 
 def test_known_sizes_of_a_dynamic_shape(keeps_meaning):
     body = f"""func.func @main(%x: {D}) -> (tensor<i64>, tensor<2xi64>, tensor<i64>) {{
-      {head(("one", "1", "tensor<i64>"), ("s", "1", "tensor<1xi64>"), ("e", "3", "tensor<1xi64>"), ("zero", "0", "tensor<i64>"))}
+      {head(("one", "1", I), ("s_", "1", V), ("e", "3", V), ("zero", "0", I))}
       %s = onnx.Shape(%x) : ({D}) -> tensor<3xi64>
       %a = onnx.Gather(%s, %one) : (tensor<3xi64>, tensor<i64>) -> tensor<i64>
-      %b = onnx.Slice(%s, %s0, %e) : (tensor<3xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<2xi64>
+      %b = onnx.Slice(%s, %s_, %e) : (tensor<3xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<2xi64>
       %c = onnx.Gather(%s, %zero) : (tensor<3xi64>, tensor<i64>) -> tensor<i64>
       return %a, %b, %c : tensor<i64>, tensor<2xi64>, tensor<i64>
-    }}""".replace("%s0", "%s_").replace("%s = onnx.Constant", "%s_ = onnx.Constant")
+    }}"""
     keeps_meaning(body, "canonicalize", ["Shape", "Gather"])
 
 
 def test_reshape_to_a_computed_shape(keeps_meaning):
     """The attention pattern: reshape(x, [shape(x)[0], 4, 5])."""
     body = f"""func.func @main(%x: {D}) -> tensor<?x4x5xf32> {{
-      {head(("zero", "0", "tensor<i64>"), ("axis", "0", "tensor<1xi64>"), ("four", "4", "tensor<1xi64>"), ("five", "5", "tensor<1xi64>"))}
+      {head(("zero", "0", I), ("axis", "0", V), ("four", "4", V), ("five", "5", V))}
       %s = onnx.Shape(%x) : ({D}) -> tensor<3xi64>
       %n = onnx.Gather(%s, %zero) : (tensor<3xi64>, tensor<i64>) -> tensor<i64>
       %u = onnx.Unsqueeze(%n, %axis) : (tensor<i64>, tensor<1xi64>) -> tensor<1xi64>
-      %t = onnx.Concat(%u, %four, %five) {{axis = 0 : i64}} : (tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<3xi64>
+      %t = onnx.Concat(%u, %four, %five) {{axis = 0 : i64}} : ({V}, {V}, {V}) -> tensor<3xi64>
       %y = onnx.Reshape(%x, %t) : ({D}, tensor<3xi64>) -> tensor<?x4x5xf32>
       return %y : tensor<?x4x5xf32>
     }}"""
@@ -172,8 +174,9 @@ def test_encode_and_decode():
         run_pipeline(module, "canonicalize", ctx)
         return [op.name for op in module.walk() if op.name.startswith("qsim.") and op.name != "qsim.quantizer"]
 
-    there = "%e = qsim.encode %x by @a : tensor<2xf32> to tensor<2xui8>\n%f = qsim.decode %e by @a : tensor<2xui8> to tensor<2xf32>\n"
-    back = "%d = qsim.decode %i by @a : tensor<2xui8> to tensor<2xf32>\n%j = qsim.encode %d by @a : tensor<2xf32> to tensor<2xui8>\n"
+    real, code = "tensor<2xf32>", "tensor<2xui8>"
+    there = f"%e = qsim.encode %x by @a : {real} to {code}\n%f = qsim.decode %e by @a : {code} to {real}\n"
+    back = f"%d = qsim.decode %i by @a : {code} to {real}\n%j = qsim.encode %d by @a : {real} to {code}\n"
     assert run(there + back) == ["qsim.encode", "qsim.decode"]
 
 
