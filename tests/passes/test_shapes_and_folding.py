@@ -9,7 +9,7 @@ from qir.rewrite import constant_array
 from qir.text import parse_module
 
 D = "tensor<?x5x4xf32>"
-I = "tensor<i64>"
+S = "tensor<i64>"
 V = "tensor<1xi64>"
 
 
@@ -27,7 +27,7 @@ def test_static_shape_is_a_constant(keeps_meaning):
 
 def test_known_sizes_of_a_dynamic_shape(keeps_meaning):
     body = f"""func.func @main(%x: {D}) -> (tensor<i64>, tensor<2xi64>, tensor<i64>) {{
-      {head(("one", "1", I), ("s_", "1", V), ("e", "3", V), ("zero", "0", I))}
+      {head(("one", "1", S), ("s_", "1", V), ("e", "3", V), ("zero", "0", S))}
       %s = onnx.Shape(%x) : ({D}) -> tensor<3xi64>
       %a = onnx.Gather(%s, %one) : (tensor<3xi64>, tensor<i64>) -> tensor<i64>
       %b = onnx.Slice(%s, %s_, %e) : (tensor<3xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<2xi64>
@@ -40,7 +40,7 @@ def test_known_sizes_of_a_dynamic_shape(keeps_meaning):
 def test_reshape_to_a_computed_shape(keeps_meaning):
     """The attention pattern: reshape(x, [shape(x)[0], 4, 5])."""
     body = f"""func.func @main(%x: {D}) -> tensor<?x4x5xf32> {{
-      {head(("zero", "0", I), ("axis", "0", V), ("four", "4", V), ("five", "5", V))}
+      {head(("zero", "0", S), ("axis", "0", V), ("four", "4", V), ("five", "5", V))}
       %s = onnx.Shape(%x) : ({D}) -> tensor<3xi64>
       %n = onnx.Gather(%s, %zero) : (tensor<3xi64>, tensor<i64>) -> tensor<i64>
       %u = onnx.Unsqueeze(%n, %axis) : (tensor<i64>, tensor<1xi64>) -> tensor<1xi64>
