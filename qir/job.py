@@ -89,7 +89,10 @@ def load_model(model: str | Path | ModuleOp, ctx: Context) -> ModuleOp:
         return import_onnx(model, ctx)
     from qir.text import parse_file
 
-    return parse_file(str(model), ctx)
+    module = parse_file(str(model), ctx)
+    if not any(op.name == "func.func" for op in module.body):
+        fail(str(model), f"{model} holds no function", "a model is a func.func in the module")
+    return module
 
 
 # ---------------------------------------------------------------- the pipeline

@@ -81,10 +81,10 @@ def with_nan() -> np.ndarray:
 DATA: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "wrong shape": (lambda p: np.savez(p, x=np.zeros((4, 3, 6, 6), np.float32)), ("'x'", "4x3x6x6", "calib.npz")),
     "wrong dtype": (lambda p: np.savez(p, x=GOOD.astype(np.float64)), ("'x'", "float64", "float32")),
-    "wrong name": (lambda p: np.savez(p, X=GOOD), ("'x'", "'X'")),
+    "wrong name": (lambda p: np.savez(p, X=GOOD), ("'x'", "it holds X")),
     "NaN": (lambda p: np.savez(p, x=with_nan()), ("'x'", "NaN", "sample 2")),
     "no samples": (lambda p: np.savez(p, x=GOOD[:0]), ("'x'", "empty")),
-    "no arrays": (lambda p: np.savez(p), ("'x'",)),
+    "no arrays": (lambda p: np.savez(p), ("calib.npz", "no arrays")),
     "no archive": (lambda p: p.write_bytes(b"not an archive"), ("calib.npz",)),
     "cut short": (lambda p: (np.savez(p, x=GOOD), p.write_bytes(p.read_bytes()[:300])), ("calib.npz",)),
     "pickled": (lambda p: np.savez(p, x=np.array([{}, {}], object)), ("calib.npz",)),
@@ -158,7 +158,7 @@ def test_unknown_format(model: Path, calib: Path) -> None:
 
 def test_pipeline_with_a_caret(model: Path, calib: Path) -> None:
     errors = fails("quantize", model, "--target", "onnxruntime", "--data", calib, "--pipeline", "canonicalise")
-    assert "did you mean 'canonicalize'?" in errors
+    assert "did you mean 'canonicalize'" in errors
     assert "^" in errors
 
 
