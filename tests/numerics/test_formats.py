@@ -110,7 +110,7 @@ def exact(v: float, mode: str) -> int:
 def test_roundings_are_exact(mode: str) -> None:
     base = np.concatenate([np.arange(-12, 13) / 2, [2.0**23, 2.0**24 - 1, -(2.0**22) - 0.5, 1e-45, -1e-45, 3e38]])
     base = base.astype(np.float32)
-    x = np.concatenate([base, np.nextafter(base, np.float32(9e38)), np.nextafter(base, np.float32(-9e38))])
+    x = np.concatenate([base, np.nextafter(base, np.float32(3e38)), np.nextafter(base, np.float32(-3e38))])
     x = x[np.isfinite(x)]
     expected = [exact(float(v), mode) for v in x]
     assert round_(torch.from_numpy(x.copy()), mode).tolist() == expected

@@ -61,7 +61,9 @@ def block_sums(values: np.ndarray[Any, Any], granularity: Granularity) -> np.nda
     out = np.zeros(grid)
     sizes = granularity.sizes(values.ndim)
     for index in np.ndindex(*values.shape):
-        out[tuple(0 if size == 0 else i // size for i, size in zip(index, sizes, strict=True))] += values[index]
+        block = tuple(0 if size == 0 else i // size for i, size in zip(index, sizes, strict=True))
+        with np.errstate(invalid="ignore"):  # infinities of both signs, where floats overflowed
+            out[block] += values[index]
     return out.reshape([n for n in granularity.param_shape(values.shape) if n is not None])
 
 
