@@ -56,7 +56,7 @@ TARGET = Target(
     schemes=SCHEMES,
     rules=RULES,
     pipeline=(
-        "canonicalize,fold-batch-norm,infer-shapes,canonicalize,cse,annotate{target=onnxruntime},calibrate{data={data}},"
+        "canonicalize,fold-batch-norm,canonicalize,cse,cross-layer-equalization,annotate{target=onnxruntime},calibrate{data={data}},"
         "materialise,lower-to-onnxruntime,verify-target{target=onnxruntime}"
     ),
     formats={"qdq": "", "qoperator": "onnxruntime-fuse"},

@@ -65,11 +65,13 @@ def layout_of(quantizer: QuantizerOp, type: TensorType, at: Operation) -> Layout
     ):
         if broken:
             raise at.error(f"cannot express {name}: it {why}", "choose a scheme of `qir targets onnxruntime`")
+    if scheme.product is not None:  # as many scales as the weight of the product has
+        return Layout(scheme.product.axis)
     granularity = scheme.granularity
     if granularity.is_per_tensor:
         return Layout()
     if type.shape is None:
-        raise at.error(f"cannot express {name}: the rank of its tensor is unknown", "run infer-shapes first")
+        raise at.error(f"cannot express {name}: the rank of its tensor is unknown", "run shape-inference first")
     rank = len(type.shape)
     if granularity.axis is not None:
         return Layout(granularity.axis % rank)
@@ -260,6 +262,8 @@ class _Lowering(RewritePattern):
             return rewriter.lookup(op, symbol)
 
         scale = quantizer_scale(quantizer, lookup, op)
+        if scale.size == 1 and not layout.block:
+            layout = Layout()
         if layout.axis is None:
             scale = scale.reshape(())
         elif not layout.block:

@@ -63,6 +63,7 @@ def even(ranges) -> bool:
     return float(np.max(ranges)) < 1.01 * float(np.min(ranges))
 
 
+DEPTHWISE = "(tensor<2x6x6x6xf32>, tensor<6x1x3x3xf32>, tensor<6xf32>) -> tensor<2x6x4x4xf32>"
 CONV = "(tensor<2x3x8x8xf32>, tensor<6x3x3x3xf32>, tensor<6xf32>) -> tensor<2x6x6x6xf32>"
 
 
@@ -78,7 +79,7 @@ def test_a_chain_of_convolutions_with_a_depthwise_one():
         w,
         f"""    %a = onnx.Conv(%x, %w1, %b1) : {CONV}
     %r = onnx.Relu(%a) : (tensor<2x6x6x6xf32>) -> tensor<2x6x6x6xf32>
-    %d = onnx.Conv(%r, %w2, %b2) {{group = 6 : i64}} : (tensor<2x6x6x6xf32>, tensor<6x1x3x3xf32>, tensor<6xf32>) -> tensor<2x6x4x4xf32>  # noqa: E501
+    %d = onnx.Conv(%r, %w2, %b2) {{group = 6 : i64}} : {DEPTHWISE}
     %p = onnx.MaxPool(%d) {{kernel_shape = array<i64: 2, 2>}} : (tensor<2x6x4x4xf32>) -> tensor<2x6x3x3xf32>
     %y = onnx.Conv(%p, %w3) : (tensor<2x6x3x3xf32>, tensor<4x6x1x1xf32>) -> tensor<2x4x3x3xf32>""",
         "tensor<2x3x8x8xf32>",
@@ -118,12 +119,12 @@ def test_flatten_makes_each_channel_several_features(transposed):
         "b1": RNG.normal(size=6),
         "w2": fc.T if transposed else fc,
     }
-    shape = "5x216" if transposed else "216x5"
+    shape, attrs = "5x216" if transposed else "216x5", f"{{transB = {transposed} : i64}}"
     module = network(
         w,
         f"""    %a = onnx.Conv(%x, %w1, %b1) : {CONV}
     %f = onnx.Flatten(%a) : (tensor<2x6x6x6xf32>) -> tensor<2x216xf32>
-    %y = onnx.Gemm(%f, %w2) {{transB = {transposed} : i64}} : (tensor<2x216xf32>, tensor<{shape}xf32>) -> tensor<2x5xf32>""",  # noqa: E501
+    %y = onnx.Gemm(%f, %w2) {attrs} : (tensor<2x216xf32>, tensor<{shape}xf32>) -> tensor<2x5xf32>""",
         "tensor<2x3x8x8xf32>",
         "tensor<2x5xf32>",
     )
@@ -137,11 +138,12 @@ def test_two_products(transposed):
     a, b = RNG.normal(size=(3, 6)) * UNEVEN, RNG.normal(size=(6, 4)) / UNEVEN[:, None]
     w = {"w1": a.T if transposed else a, "b1": RNG.normal(size=6), "w2": b.T if transposed else b}
     first, second = ("6x3", "4x6") if transposed else ("3x6", "6x4")
+    attrs = f"{{transB = {transposed} : i64}}"
     module = network(
         w,
-        f"""    %a = onnx.Gemm(%x, %w1, %b1) {{transB = {transposed} : i64}} : (tensor<5x3xf32>, tensor<{first}xf32>, tensor<6xf32>) -> tensor<5x6xf32>  # noqa: E501
+        f"""    %a = onnx.Gemm(%x, %w1, %b1) {attrs} : (tensor<5x3xf32>, tensor<{first}xf32>, tensor<6xf32>) -> tensor<5x6xf32>
     %r = onnx.LeakyRelu(%a) {{alpha = 0.1 : f32}} : (tensor<5x6xf32>) -> tensor<5x6xf32>
-    %y = onnx.Gemm(%r, %w2) {{transB = {transposed} : i64}} : (tensor<5x6xf32>, tensor<{second}xf32>) -> tensor<5x4xf32>""",  # noqa: E501
+    %y = onnx.Gemm(%r, %w2) {attrs} : (tensor<5x6xf32>, tensor<{second}xf32>) -> tensor<5x4xf32>""",
         "tensor<5x3xf32>",
         "tensor<5x4xf32>",
     )

@@ -1,0 +1,1 @@
+"""Passes that change numbers, not the graph, so that quantization costs less."""
