@@ -6,19 +6,33 @@ only, and turns lifetimes into frees. Running it is a plain loop over steps that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 import torch
 
-from qir.interpreter.functions import FUNCTION_ENTRY, bound_attributes, callee_of, model_functions
+from qir.interpreter.functions import bound_attributes, model_functions
 from qir.interpreter.inputs import check_inputs
-from qir.interpreter.node import Body, Node, Settings, describe
-from qir.interpreter.registry import Entry, Kernel, find_kernel
-from qir.ir import Block, BlockArgument, Operation, OpResult, QirError, Trait, Value, fail
+from qir.interpreter.lookup import (
+    captured_by,
+    entry_block,
+    entry_of,
+    find_function,
+    is_absent,
+    no_kernels,
+    ops_to_run,
+    opset_of,
+    opsets_of,
+    result_names,
+    symbols_of,
+    value_name,
+)
+from qir.interpreter.node import Body, Node, Settings
+from qir.interpreter.registry import Entry, Kernel
+from qir.ir import Block, BlockArgument, Operation, QirError, Value
 
-__all__ = ["Plan", "Taps", "evaluate", "opset_of", "opsets_of"]
+__all__ = ["Plan", "Taps", "evaluate"]
 
 Taps = Mapping[Value, Callable[[Any], None]]
 """Functions that see a value each time it is computed."""
@@ -65,26 +79,26 @@ class Plan:
             raise ValueError(f"uncalibrated is 'error' or 'passthrough', not {uncalibrated!r}")
         self.module = module
         self.device = torch.device(device)
-        self.function = _find_function(module, function)
+        self.function = find_function(module, function)
         self._taps: Taps = {}
-        symbols = _symbols(module)
+        symbols = symbols_of(module)
         opsets = {**opsets_of(module), **opsets_of(self.function)}
         functions = model_functions(symbols)
         settings = Settings(self.device, opsets, symbols, functions, uncalibrated=uncalibrated, call=self._callee)
-        missing = [op for op in _ops_to_run(self.function, settings) if _entry(op, settings) is None]
+        missing = [op for op in ops_to_run(self.function, settings) if entry_of(op, settings) is None]
         if missing:
-            raise _no_kernels(missing, settings)
-        block = _entry_block(self.function)
+            raise no_kernels(missing, settings)
+        block = entry_block(self.function)
         kept = tuple(keep or ())
         self._body = _BlockPlan(self, block, settings, {}, (), kept)
         results = block.terminator.operands if block.terminator is not None else ()
         self.inputs: tuple[BlockArgument, ...] = tuple(block.args)
         """The function's arguments; `run` takes them by name."""
-        self.outputs: tuple[str, ...] = tuple(_result_names(self.function, results))
+        self.outputs: tuple[str, ...] = tuple(result_names(self.function, results))
         """Names of the results, in order."""
         self.results: tuple[Value, ...] = tuple(results)
         """The values that the function returns."""
-        self._kept_names = tuple(_value_name(v, i) for i, v in enumerate(kept))
+        self._kept_names = tuple(value_name(v, i) for i, v in enumerate(kept))
 
     def run(self, inputs: Mapping[str, Any], taps: Taps | None = None) -> dict[str, Any]:
         """Runs the function on arrays or tensors by argument name and returns its results by name.
@@ -111,7 +125,7 @@ class Plan:
         outer = caller.settings
         opsets = {**opsets_of(self.module), **opsets_of(function)}
         settings = attrs.evolve(outer, opsets=opsets, bindings=bound_attributes(function, caller.op, outer.bindings))
-        block = _entry_block(function)
+        block = entry_block(function)
         known: dict[Value, Any] = {
             arg: caller.constants[v]
             for arg, v in zip(block.args, caller.operands, strict=False)
@@ -162,7 +176,7 @@ class _BlockPlan:
         return self._slots.setdefault(value, len(self._slots) + 1)
 
     def _use(self, value: Value) -> int:
-        return _ABSENT if _is_absent(value) else self._slot(value)
+        return _ABSENT if is_absent(value) else self._slot(value)
 
     def _constant_slots(self) -> set[int]:
         return {slot for value, slot in self._slots.items() if value in self.constants}
@@ -170,10 +184,10 @@ class _BlockPlan:
     def _step(self, op: Operation, fresh: set[Value]) -> _Step | None:
         """The step of an operation; None when it is known now (its results are then among the constants)."""
         settings = self.settings
-        entry = _entry(op, settings)
+        entry = entry_of(op, settings)
         assert entry is not None
-        operands = tuple(None if _is_absent(v) else v for v in op.operands)
-        captured = _captured(op) if op.regions else ()
+        operands = tuple(None if is_absent(v) else v for v in op.operands)
+        captured = captured_by(op) if op.regions else ()
         outer = {v: self.constants[v] for v in captured if v in self.constants}
         captured = tuple(v for v in captured if v not in outer)
         node = Node(op, settings, operands, self.constants, captured=captured, opset=opset_of(op, settings.opsets))
@@ -323,128 +337,6 @@ def _with_frees(steps: list[_Step], outputs: Sequence[int], count: int, constant
     return [attrs.evolve(step, frees=tuple(slots)) for step, slots in zip(steps, frees, strict=False)]
 
 
-def _is_absent(value: Value) -> bool:
-    return isinstance(value, OpResult) and value.owner.name == "onnx.NoValue"
-
-
-def _captured(op: Operation) -> tuple[Value, ...]:
-    """Values that the op's regions read from outside of them, in the order in which they are first read."""
-    inside: set[Block] = set()
-    found: dict[Value, None] = {}
-    for inner in op.walk():
-        inside.update(block for region in inner.regions for block in region.blocks)
-    for inner in op.walk():
-        if inner is not op:
-            found.update((v, None) for v in inner.operands if v.block not in inside and not _is_absent(v))
-    return tuple(found)
-
-
-def opsets_of(holder: Operation) -> dict[str, int]:
-    """The ``onnx.opset`` of a module or function: versions by domain (``ai.onnx`` is ONNX's own)."""
-    declared = holder.attr("onnx.opset", None)
-    return {name: int(version) for name, version in declared.items()} if isinstance(declared, dict) else {}
-
-
-def opset_of(op: Operation, opsets: Mapping[str, int]) -> int:
-    """The version of the operator set that the op belongs to; the newest where the module declares none."""
-    dialect = op.name.rpartition(".")[0]
-    return opsets.get("ai.onnx" if dialect == "onnx" else dialect, _NEWEST)
-
-
-_NEWEST = 1 << 30
-
-
-def _entry(op: Operation, settings: Settings) -> Entry | None:
-    if op.name in settings.functions:
-        return FUNCTION_ENTRY
-    return find_kernel(op.name, opset_of(op, settings.opsets))
-
-
-def _symbols(module: Operation) -> dict[str, Operation]:
-    found = {}
-    for region in module.regions:
-        for block in region.blocks:
-            for op in block:
-                name = op.attr("sym_name", None)
-                if isinstance(name, str):
-                    found[name] = op
-    return found
-
-
-def _find_function(module: Operation, name: str | None) -> Operation:
-    if module.name == "func.func":
-        return module
-    functions = [op for op in _symbols(module).values() if op.name == "func.func"]
-    if name is not None:
-        for function in functions:
-            if function.attr("sym_name") == name:
-                return function
-        names = ", ".join(str(f.attr("sym_name")) for f in functions) or "none"
-        fail(module.location, f"the module has no function @{name}", f"its functions: {names}")
-    public = [f for f in functions if f.attr("sym_visibility", "public") != "private"]
-    for function in public:
-        if function.attr("sym_name") == "main":
-            return function
-    if not public:
-        fail(module.location, "the module has no function to run", "a model is a func.func inside the module")
-    return public[0]
-
-
-def _entry_block(function: Operation) -> Block:
-    if not function.regions or not function.regions[0].blocks:
-        raise function.error(f"function @{function.attr('sym_name')} has no body to run")
-    return function.regions[0].block
-
-
-def _ops_to_run(function: Operation, settings: Settings) -> Iterator[Operation]:
-    """Every op that running the function may reach, through calls and regions."""
-    pending, seen = [function], {function}
-    while pending:
-        current = pending.pop()
-        for op in current.walk():
-            if op is current or op.has_trait(Trait.TERMINATOR):
-                continue
-            yield op
-            callee = callee_of(op, settings)
-            if callee is not None and callee not in seen:
-                seen.add(callee)
-                pending.append(callee)
-
-
-def _no_kernels(ops: Sequence[Operation], settings: Settings) -> QirError:
-    """One error for all ops that nothing can compute, grouped by op name."""
-    groups: dict[str, list[Operation]] = {}
-    for op in ops:
-        groups.setdefault(op.name, []).append(op)
-    parts = []
-    for name, members in groups.items():
-        opset = opset_of(members[0], settings.opsets)
-        where = f" at opset {opset}" if opset != _NEWEST else ""
-        nodes = [n for n in (describe(op).partition(" ")[2] for op in members) if n]
-        named = f" ({', '.join(nodes[:3])}{', …' if len(nodes) > 3 else ''})" if nodes else ""
-        parts.append(f"{name}{where}: {len(members)} op{'s' if len(members) > 1 else ''}{named}")
-    return ops[0].error(
-        f"no kernel for {'; '.join(parts)}",
-        'register one: @qir.kernel("the.op.Name") on a function of the operation and its tensors',
-    )
-
-
-def _value_name(value: Value, index: int) -> str:
-    return value.name if value.name is not None else f"result{index}"
-
-
-def _result_names(function: Operation, results: Sequence[Value]) -> list[str]:
-    """Names of the results: what ``onnx.name`` of `res_attrs` says, else the values' own, else ``result<i>``."""
-    attributes = function.attr("res_attrs", None) or ()
-    names: list[str] = []
-    for index, value in enumerate(results):
-        said = attributes[index] if index < len(attributes) else {}
-        name = said.get("onnx.name") if isinstance(said, dict) else None
-        name = str(name) if name is not None else _value_name(value, index)
-        names.append(name if name not in names else f"{name}:{index}")
-    return names
-
-
 def evaluate(op: Operation, operands: Sequence[Any], opsets: Mapping[str, int] | None = None) -> list[Any]:
     """The results of one pure operation without regions, for constant operands given as tensors (None: absent).
 
@@ -457,13 +349,13 @@ def evaluate(op: Operation, operands: Sequence[Any], opsets: Mapping[str, int] |
             opsets = {**opsets_of(holder), **opsets}
             holder = holder.parent_op
     settings = Settings(torch.device("cpu"), opsets)
-    entry = _entry(op, settings)
+    entry = entry_of(op, settings)
     if entry is None:
-        raise _no_kernels([op], settings)
+        raise no_kernels([op], settings)
     if not entry.pure or op.regions:
         raise op.error(f"{op.name} has no value of its own", "only operations without state and regions have one")
     constants = dict(zip(op.operands, operands, strict=False))
-    values = tuple(None if _is_absent(v) or constants[v] is None else v for v in op.operands)
+    values = tuple(None if is_absent(v) or constants[v] is None else v for v in op.operands)
     node = Node(op, settings, values, constants, opset=opset_of(op, opsets))
     run = _build(entry, node)
     try:

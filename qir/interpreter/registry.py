@@ -6,8 +6,10 @@ and returns what the loop calls. Later registrations come before earlier ones, s
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -51,6 +53,7 @@ _MODULES: dict[str, list[str]] = {
     "func": ["qir.interpreter.kernels"],
     "builtin": ["qir.interpreter.kernels"],
     "onnxruntime": ["qir.lowering.onnxruntime.kernels"],
+    "com.microsoft": ["qir.lowering.onnxruntime.kernels"],
 }
 
 
@@ -95,16 +98,30 @@ def user_kernel(name: str, *, pure: bool = True) -> Callable[[G], G]:
 
 def kernels_in(dialect: str, module: str) -> None:
     """Says that kernels of `dialect.*` are registered by importing `module`; imported when one is needed."""
-    modules = _MODULES.setdefault(dialect, [])
+    modules = _modules(dialect)
     if module not in modules:
         modules.append(module)
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    """The modules of installed packages, by dialect."""
+    return {point.name: point.value for point in entry_points(group="qir.kernels")}
+
+
+def _modules(prefix: str) -> list[str]:
+    found = _MODULES.get(prefix)
+    if found is None:
+        installed = _installed().get(prefix)
+        found = _MODULES[prefix] = [] if installed is None else [installed]
+    return found
 
 
 def _load(name: str) -> None:
     prefix = name
     while prefix:
         prefix = prefix.rpartition(".")[0]
-        for module in _MODULES.get(prefix, ()):
+        for module in _modules(prefix):
             importlib.import_module(module)
 
 
