@@ -138,10 +138,10 @@ def test_two_products(transposed):
     a, b = RNG.normal(size=(3, 6)) * UNEVEN, RNG.normal(size=(6, 4)) / UNEVEN[:, None]
     w = {"w1": a.T if transposed else a, "b1": RNG.normal(size=6), "w2": b.T if transposed else b}
     first, second = ("6x3", "4x6") if transposed else ("3x6", "6x4")
-    attrs = f"{{transB = {transposed} : i64}}"
+    attrs, out = f"{{transB = {transposed} : i64}}", "tensor<5x6xf32>"
     module = network(
         w,
-        f"""    %a = onnx.Gemm(%x, %w1, %b1) {attrs} : (tensor<5x3xf32>, tensor<{first}xf32>, tensor<6xf32>) -> tensor<5x6xf32>
+        f"""    %a = onnx.Gemm(%x, %w1, %b1) {attrs} : (tensor<5x3xf32>, tensor<{first}xf32>, tensor<6xf32>) -> {out}
     %r = onnx.LeakyRelu(%a) {{alpha = 0.1 : f32}} : (tensor<5x6xf32>) -> tensor<5x6xf32>
     %y = onnx.Gemm(%r, %w2) {attrs} : (tensor<5x6xf32>, tensor<{second}xf32>) -> tensor<5x4xf32>""",
         "tensor<5x3xf32>",
