@@ -159,8 +159,7 @@ def weight_range(
     if method != "mse":
         return lo, hi
     fine = scheme.storage.is_integer and scheme.bits >= 8
-    steps = 26 if w.numel() <= 1 << 22 else 9
-    shares = torch.linspace(1.0, 0.75, steps) if fine else torch.linspace(1.0, 0.3, 36)
+    shares = _shares(fine, w.numel())
     best = torch.full_like(lo, float("inf"))
     kept = torch.ones_like(lo)
     for share in shares.tolist():
@@ -173,3 +172,12 @@ def weight_range(
         better = error < best
         best, kept = torch.where(better, error, best), torch.where(better, share, kept)
     return lo * kept, hi * kept
+
+
+def _shares(fine: bool, size: int) -> Tensor:
+    """The candidates: 1 first, then below it (clipping the largest weights) and above it (coarser, but another grid: the
+    errors of the weights of an output cancel on some of them). Small constants can afford more."""
+    count = max(16, min(64, (1 << 21) // max(size, 1)))
+    below = torch.linspace(1.0, 0.95 if fine else 0.3, count // 4 if fine else count)
+    above = torch.linspace(1.0, 1.2 if fine else 1.05, count - count // 4 + 1)[1:]
+    return torch.cat((below, above))
