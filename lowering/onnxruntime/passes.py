@@ -11,7 +11,7 @@ from qir.lowering.onnxruntime.dialect import required_opset
 from qir.lowering.onnxruntime.fuse import Fusion, fusing_patterns
 from qir.lowering.onnxruntime.patterns import layout_of, lowering_patterns
 from qir.lowering.onnxruntime.prepare import preparing_patterns
-from qir.passes import Pass, option, register_pass
+from qir.passes import Pass, register_pass
 from qir.rewrite import apply_patterns
 
 __all__ = ["FuseOnnxruntime", "LowerToOnnxruntime", "needed_opset"]
@@ -28,10 +28,6 @@ class LowerToOnnxruntime(Pass):
     name: ClassVar[str] = "lower-to-onnxruntime"
     dialects: ClassVar[tuple[str, ...]] = ("onnx", "qsim", "onnxruntime")
 
-    format: str = option(
-        "qdq", "qdq, or qoperator: the integer operators that the runtime makes of it", choices=("qdq", "qoperator")
-    )
-
     def run(self, module: Operation, ctx: Context) -> bool:
         for op in module.walk():
             if op.name == "qsim.fake":
@@ -42,8 +38,7 @@ class LowerToOnnxruntime(Pass):
         needed, why = needed_opset(module)
         raise_opset(module, ctx, needed, why)
         changed = apply_patterns(module, lowering_patterns(), ctx)
-        changed = drop_unused_quantizers(module) or changed
-        return FuseOnnxruntime().run(module, ctx) or changed if self.format == "qoperator" else changed
+        return drop_unused_quantizers(module) or changed
 
 
 @register_pass

@@ -201,7 +201,8 @@ class ActivationBeforeQuantize(RewritePattern):
             return False
         if not implied(clip, op):
             return False
-        rewriter.set_operand(op, 0, clip.operands[0])
+        rewriter.start(op, (op, clip))
+        rewriter.replace(op, rewriter.op(QuantizeLinearOp, [clip.operands[0], *op.operands[1:]], op.attributes))
         rewriter.erase_if_dead(clip)
         return True
 
