@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from qir.ir.attributes import Attribute, DenseAttr, DenseResourceAttr, DenseStringAttr, TensorAttr
+from qir.ir.attributes import (
+    ArrayAttr,
+    Attribute,
+    DenseAttr,
+    DenseResourceAttr,
+    DenseStringAttr,
+    DictAttr,
+    TensorAttr,
+)
 from qir.ir.core import Block, Operation, Value
 from qir.ir.location import Location
 
@@ -91,6 +99,12 @@ def same_attribute(a: Attribute, b: Attribute) -> bool:
     """Equality of attributes, tensors by content whether they lie in place or by reference."""
     if (a is b or a == b) and not isinstance(a, DenseResourceAttr):
         return True
+    if isinstance(a, ArrayAttr) and isinstance(b, ArrayAttr):
+        return len(a) == len(b) and all(map(same_attribute, a.values, b.values))
+    if isinstance(a, DictAttr) and isinstance(b, DictAttr):
+        return [k for k, _ in a.entries] == [k for k, _ in b.entries] and all(
+            same_attribute(x, y) for (_, x), (_, y) in zip(a.entries, b.entries, strict=True)
+        )
     if isinstance(a, TensorAttr) and isinstance(b, TensorAttr):
         return a.type == b.type and same_data(a, b)
     return False

@@ -155,6 +155,8 @@ class ClauseReader:
 
     def types(self) -> tuple[Type, ...]:
         """``: t, t``, or nothing."""
+        if self.has_signature():  # a function type alone
+            return (self.signature(),)
         if self._peek("TYPING") is None:
             return ()
         return tuple(self._reader.type_of(t) for t in self._take("TYPING").tokens)

@@ -17,10 +17,11 @@ from qir.ir.attributes import (
     dictionary,
 )
 from qir.ir.core import Block, Operation, Region, Value
-from qir.ir.location import UNKNOWN, CallSiteLoc, FileLineColLoc, FusedLoc, Location, NameLoc, UnknownLoc, quote
+from qir.ir.location import Location, NameLoc, UnknownLoc, quote
 from qir.ir.tensors import FileTensor, Tensor
 from qir.ir.types import FunctionType, NoneType, Type
 from qir.text.names import ARGUMENT_NAME, ARGUMENT_NAMES, RESULT_NAMES
+from qir.text.places import without_files
 from qir.text.resources import ELIDED, resource_section
 from qir.text.spelling import Spelling
 
@@ -443,23 +444,3 @@ def absent_operands(op: Operation) -> list[Operation]:
             return []
         before = before.prev
     return found
-
-
-def without_files(location: Location) -> Location:
-    """The names in a location, without files and lines."""
-    if isinstance(location, NameLoc):
-        child = without_files(location.child)
-        return location if child is location.child else NameLoc(location.name, child)
-    if isinstance(location, FileLineColLoc):
-        return UNKNOWN
-    if isinstance(location, FusedLoc):
-        parts = tuple(dict.fromkeys(p for p in map(without_files, location.locations) if not isinstance(p, UnknownLoc)))
-        if len(parts) < 2 and location.metadata is None:
-            return parts[0] if parts else UNKNOWN
-        return FusedLoc(parts, location.metadata) if parts else UNKNOWN
-    if isinstance(location, CallSiteLoc):
-        callee, caller = without_files(location.callee), without_files(location.caller)
-        if isinstance(callee, UnknownLoc):
-            return caller
-        return callee if isinstance(caller, UnknownLoc) else CallSiteLoc(callee, caller)
-    return location

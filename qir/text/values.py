@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
@@ -23,7 +24,7 @@ from qir.ir.attributes import (
     float_bits,
 )
 from qir.ir.diagnostics import fail
-from qir.ir.location import UNKNOWN, CallSiteLoc, FileLineColLoc, FusedLoc, Location, NameLoc, SourceLoc, UnknownLoc
+from qir.ir.location import UNKNOWN, CallSiteLoc, FileLineColLoc, Location, NameLoc, SourceLoc
 from qir.ir.types import (
     FLOAT_BITS,
     ComplexType,
@@ -42,6 +43,7 @@ from qir.ir.types import (
 )
 from qir.text.lexer import Token
 from qir.text.literals import dense_literal, integer_in_range, unquote
+from qir.text.places import fused_place
 
 if TYPE_CHECKING:
     from qir.text.reader import Reader
@@ -80,6 +82,18 @@ class Call:
 
     name: str
     arguments: tuple[Argument, ...]
+
+
+_SIMPLE_BODY = re.compile(r"[A-Za-z][\w.]*(?:<.*>)?\Z", re.S)
+
+
+def _dialect_and_body(text: str) -> tuple[str, str]:
+    """``!d.b<...>`` and ``!d<b<...>>``, which are the same, as ("d", "b<...>"); other bodies keep their brackets."""
+    dialect, dot, body = text[1:].partition(".")
+    if not dot or "<" in dialect:
+        dialect, _, body = text[1:].partition("<")
+        body = body[:-1] if _SIMPLE_BODY.match(body[:-1]) else "<" + body
+    return dialect, body
 
 
 class ValueActions:
@@ -124,11 +138,7 @@ class ValueActions:
                 self.fail(token, f"integers have at most {MAX_WIDTH} bits")
             return IntegerType(width, signedness)
         if kind == "DIALECT_TYPE":
-            dialect, dot, body = text[1:].partition(".")
-            if not dot or "<" in dialect:
-                dialect, _, body = text[1:].partition("<")
-                body = "<" + body
-            return OpaqueType(dialect, body)
+            return OpaqueType(*_dialect_and_body(text))
         if kind == "TYPE_ALIAS":
             return self.reader.type_alias(token)
         return OpaqueType("", text)
@@ -171,11 +181,7 @@ class ValueActions:
             return first
         text = first.text
         if first.type == "DIALECT_ATTR":
-            dialect, dot, body = text[1:].partition(".")
-            if not dot or "<" in dialect:
-                dialect, _, body = text[1:].partition("<")
-                body = "<" + body
-            return OpaqueAttr(dialect, body, c[1])
+            return OpaqueAttr(*_dialect_and_body(text), c[1])
         if first.type == "ATTR_ALIAS":
             return self.reader.attribute_alias(first)
         return OpaqueAttr("", text)
@@ -351,10 +357,7 @@ class ValueActions:
 
     def fused_place(self, c: list[Any]) -> Location:
         metadata, *places = c
-        parts = tuple(dict.fromkeys(p for p in places if p is not None and not isinstance(p, UnknownLoc)))
-        if metadata is None and len(parts) < 2:
-            return parts[0] if parts else UNKNOWN
-        return FusedLoc(parts, metadata)
+        return fused_place((p for p in places if p is not None), metadata)
 
     def callsite_place(self, c: list[Any]) -> Location:
         return CallSiteLoc(c[0], c[1])
