@@ -207,8 +207,8 @@ class _BlockPlan:
             if overwrites is not None:
                 node.inplace = operands.index(overwrites)
                 run = _build(entry, node)
-        if entry.fresh:
-            fresh.update(op.results)
+        if entry.fresh and op.results:
+            fresh.add(op.results[0])
         inputs = tuple(self._use(v) for v in (*op.operands, *captured))
         outputs = tuple(self._slot(r) for r in op.results)
         return _Step(run, safe, overwrites, inputs, outputs, (), op)

@@ -32,7 +32,7 @@ G = TypeVar("G", bound=Kernel)
 class Entry:
     """One registered factory and what the plan may assume of its kernel.
 
-    `fresh`: the result never shares memory with an operand or a constant. `inplace`: the kernel overwrites the
+    `fresh`: the first result never shares memory with an operand or a constant. `inplace`: the kernel overwrites the
     operand `node.inplace` when that is not None. `pure`: equal operands give equal results, so that a plan may
     evaluate it once when all its operands are constants.
     """

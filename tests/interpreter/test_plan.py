@@ -228,6 +228,44 @@ def test_overwriting_spares_values_that_a_view_still_shows() -> None:
     assert [v.tolist() for v in out.values()] == [[6, -2, -4], [[6, 0, 0]]]
 
 
+BOUNDS = """
+module attributes {onnx.opset = {ai.onnx = 17 : i64}} {
+  func.func @main(%x: tensor<1x3xf32>, %b: tensor<f32>) -> (tensor<1x3xf32>, tensor<1x3xf32>) {
+    %s = onnx.Add(%x, %x) : (tensor<1x3xf32>, tensor<1x3xf32>) -> tensor<1x3xf32>
+    %l = onnx.Sub(%b, %b) : (tensor<f32>, tensor<f32>) -> tensor<f32>
+    %r = onnx.Clip(%s, %l) : (tensor<1x3xf32>, tensor<f32>) -> tensor<1x3xf32>
+    return %s, %r : tensor<1x3xf32>, tensor<1x3xf32>
+  }
+}
+"""
+
+
+def test_only_the_operand_that_dies_is_overwritten() -> None:
+    """The bound's memory is free to take, the clipped value is returned too."""
+    out = Plan(module(BOUNDS)).run({"x": X, "b": np.array(1, np.float32)})
+    assert [v.tolist() for v in out.values()] == [[[-6, 2, 4]], [[0, 2, 4]]]
+
+
+@pytest.mark.parametrize("kind", ["Relu", "Sigmoid", "Exp", "Add", "Mul"])
+def test_overwriting_gives_what_not_overwriting_gives(kind: str) -> None:
+    operands, types = (
+        ("%a, %y", "tensor<1x3xf32>, tensor<3xf32>") if kind in ("Add", "Mul") else ("%a", "tensor<1x3xf32>")
+    )
+    text = f"""module attributes {{onnx.opset = {{ai.onnx = 17 : i64}}}} {{
+  func.func @main(%x: tensor<1x3xf32>, %y: tensor<3xf32>) -> tensor<1x3xf32> {{
+    %a = onnx.Add(%x, %y) : (tensor<1x3xf32>, tensor<3xf32>) -> tensor<1x3xf32>
+    %c = onnx.{kind}({operands}) : ({types}) -> tensor<1x3xf32>
+    return %c : tensor<1x3xf32>
+  }} }}"""
+    m = module(text)
+    plan = Plan(m)
+    kept: list[Any] = []
+    tapped = plan.run({"x": X, "y": Y}, {ops(m, "onnx.Add")[0].results[0]: kept.append})["c"]
+    free = plan.run({"x": X, "y": Y})["c"]
+    assert kept[0].tolist() == [[-2, 3, 1]]
+    assert tapped.tolist() == free.tolist() != [[-2, 3, 1]]
+
+
 def test_gradients_flow_through_a_plan() -> None:
     x = torch.tensor(X, requires_grad=True)
     Plan(module(CHAIN)).run({"x": x, "y": Y})["c"].sum().backward()

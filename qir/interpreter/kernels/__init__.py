@@ -15,6 +15,7 @@ from qir.interpreter.kernels import (
     norm,
     pool,
     qsim,
+    quant,
     quantized,
     reduce,
     resize,
@@ -25,5 +26,5 @@ from qir.interpreter.kernels import (
 
 __all__ = [
     "activation", "attention", "cast", "control", "conv", "elementwise", "generate", "image", "index", "linear",
-    "loss", "norm", "pool", "qsim", "quantized", "reduce", "resize", "rnn", "shape", "signal",
+    "loss", "norm", "pool", "qsim", "quant", "quantized", "reduce", "resize", "rnn", "shape", "signal",
 ]  # fmt: skip

@@ -17,14 +17,14 @@ from qir.interpreter.registry import Kernel, kernel
 
 @kernel("onnx.Relu", fresh=True, inplace=True)
 def _relu(node: Node) -> Kernel:
-    if node.inplace is None:
+    if node.inplace != 0:
         return torch.relu
     return lambda x: torch.relu(x) if x.requires_grad else torch.relu_(x)
 
 
 @kernel("onnx.Sigmoid", fresh=True, inplace=True)
 def _sigmoid(node: Node) -> Kernel:
-    if node.inplace is None:
+    if node.inplace != 0:
         return torch.sigmoid
     return lambda x: torch.sigmoid(x) if x.requires_grad else torch.sigmoid_(x)
 

@@ -149,7 +149,7 @@ _variadic("Mean", torch.add, np.add, mean=True)
 def _unary(name: str, compute: Callable[[Any], Any], overwrite: Callable[[Any], Any] | None = None) -> None:
     @kernel(f"onnx.{name}", fresh=overwrite is not None, inplace=overwrite is not None)
     def build(node: Node) -> Kernel:
-        if overwrite is None or node.inplace is None:
+        if overwrite is None or node.inplace != 0:
             return compute
         over = overwrite
         return lambda x: compute(x) if x.requires_grad else over(x)
@@ -234,6 +234,6 @@ def _clip_dynamic(x: torch.Tensor, low: torch.Tensor | None = None, high: torch.
 def _clamped(node: Node, low: float | None, high: float | None) -> Kernel:
     if low is not None and high is not None and low > high:
         low = high  # the standard: the upper bound wins
-    if node.inplace is None:
+    if node.inplace != 0:
         return lambda x: torch.clamp(x, low, high)
     return lambda x: torch.clamp(x, low, high) if x.requires_grad else torch.clamp_(x, low, high)

@@ -55,7 +55,7 @@ def _gemm(node: Node) -> Kernel:
     return run
 
 
-@kernel("onnx.Einsum", fresh=True)
+@kernel("onnx.Einsum")
 def _einsum(node: Node) -> Kernel:
     equation = node.attr("equation").replace(" ", "")
     return lambda *tensors: torch.einsum(equation, *tensors)

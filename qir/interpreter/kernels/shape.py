@@ -241,14 +241,14 @@ def padded(x: torch.Tensor, pads: Sequence[int], mode: str, value: float) -> tor
     return x
 
 
-@kernel("onnx.Pad", until=10, fresh=True)
+@kernel("onnx.Pad", until=10)
 def _pad_2(node: Node) -> Kernel:
     pads = node.ints("pads", node.ints("paddings", ())) or ()
     mode, value = node.attr("mode", "constant"), node.attr("value", 0.0)
     return lambda x: padded(x, pads, mode, value)
 
 
-@kernel("onnx.Pad", since=11, fresh=True)
+@kernel("onnx.Pad", since=11)
 def _pad_11(node: Node) -> Kernel:
     mode = node.attr("mode", "constant")
 
@@ -265,7 +265,7 @@ def _pad_11(node: Node) -> Kernel:
     return run
 
 
-@kernel("onnx.DepthToSpace", fresh=True)
+@kernel("onnx.DepthToSpace")
 def _depth_to_space(node: Node) -> Kernel:
     block, mode = node.attr("blocksize"), node.attr("mode", "DCR")
 
@@ -279,7 +279,7 @@ def _depth_to_space(node: Node) -> Kernel:
     return run
 
 
-@kernel("onnx.SpaceToDepth", fresh=True)
+@kernel("onnx.SpaceToDepth")
 def _space_to_depth(node: Node) -> Kernel:
     block = node.attr("blocksize")
     order = (0, 1, 3, 5, 2, 4) if node.attr("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)
