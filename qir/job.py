@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["QuantizeResult", "export_module", "make_pipeline", "quantize"]
 
-REPORT_SAMPLES = 8
+REPORT_ELEMENTS = 600_000
+"""The report measures on 4 to 32 samples, and between these on inputs of about so many elements in all: enough
+to rank tensors, and little beside the calibration."""
 
 
 @attrs.frozen
@@ -183,8 +185,7 @@ def _data_of(manager: PassManager) -> str | None:
 class _Report(Instrumentation):
     """Measures the errors of all tensors while the module is simulated, just before it is made of integers.
 
-    A pipeline without ``materialise`` is measured at its end. Eight samples are enough to rank tensors, and keep the
-    report cheap beside the calibration.
+    A pipeline without ``materialise`` is measured at its end.
     """
 
     def __init__(self, data: str | None, device: str) -> None:
@@ -207,7 +208,10 @@ class _Report(Instrumentation):
 
         self.done = True
         specs = input_specs(main_function(module))
-        feed = Feed(open_data(self.data, specs), specs, batch=REPORT_SAMPLES, samples=REPORT_SAMPLES)
+        first = next(iter(Feed(open_data(self.data, specs), specs, batch=1, samples=1)))
+        elements = sum(array.size for array in first.inputs.values())
+        samples = min(32, max(4, REPORT_ELEMENTS // max(1, elements)))
+        feed = Feed(open_data(self.data, specs), specs, batch=8, samples=samples)
         batches = (batch.inputs for batch in track(ctx, feed, "measuring errors", None))
         self.errors = quantization_errors(module, batches, self.device)
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ErrorMeasure"]
 
+CHUNK = 1024
+"""Elements whose products are added in the tensor's own precision."""
+
 
 @attrs.define
 class ErrorMeasure:
@@ -51,22 +54,22 @@ class ErrorMeasure:
         if y.numel() == 0:
             return
         z = z.to(y.device)
-        signal = torch.sum(y * y, 1, dtype=torch.float64)
-        other = torch.sum(z * z, 1, dtype=torch.float64)
-        dot = torch.sum(y * z, 1, dtype=torch.float64)
         difference = z - y
-        # inf - inf of two equal infinities is no error.
-        difference = torch.where(torch.eq(y, z), torch.zeros_like(difference), difference)
-        noise = torch.sum(difference * difference, 1, dtype=torch.float64)
-        norm = torch.sqrt(signal * other)
+        signal, cross, noise = _dot(y, y), _dot(y, difference), _dot(difference, difference)
+        if not bool(torch.isfinite(noise).all()):
+            # Two equal infinities are no error, and their difference is NaN.
+            difference = torch.where(torch.eq(y, z), torch.zeros_like(difference), difference)
+            cross, noise = _dot(y, difference), _dot(difference, difference)
+        other = signal + 2 * cross + noise  # Σ ŷ², from ŷ = y + difference
+        norm = torch.sqrt(signal * other.clamp_min(0))
         both_zero = (signal == 0) & (other == 0)
-        cosine = torch.where(both_zero, torch.ones_like(norm), dot / norm.clamp_min(1e-300))
+        cosine = torch.where(both_zero, torch.ones_like(norm), (signal + cross) / norm.clamp_min(1e-300))
         self.signal += float(signal.sum())
         self.noise += float(noise.sum())
         self.ratio_sum += float((noise / (signal + 1e-7)).sum())
         self.cosine_sum += float(cosine.sum())
-        self.max_error = _max(self.max_error, float(difference.abs().max()))
-        self.reference_max = _max(self.reference_max, float(y.abs().max()))
+        self.max_error = _max(self.max_error, _largest(difference))
+        self.reference_max = _max(self.reference_max, _largest(y))
         self.samples += y.shape[0]
         self.elements += y.numel()
 
@@ -116,6 +119,28 @@ class ErrorMeasure:
 def _max(a: float, b: float) -> float:
     """The larger one; NaN wins."""
     return b if math.isnan(b) or b > a else a
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Σ a·b of each row, as float64. The rows' sums are added in float64 over chunks of float32 products: one pass over
+    the data, without a temporary of its size."""
+    import torch
+
+    rows, columns = a.shape
+    whole = columns - columns % CHUNK
+    total = torch.zeros(rows, dtype=torch.float64, device=a.device)
+    if whole:
+        parts = [t[:, :whole].reshape(-1, 1, CHUNK) for t in (a, b)]
+        total += torch.bmm(parts[0], parts[1].transpose(1, 2)).reshape(rows, -1).sum(1, dtype=torch.float64)
+    if whole < columns:
+        total += (a[:, whole:] * b[:, whole:]).sum(1, dtype=torch.float64)
+    return total
+
+
+def _largest(tensor: torch.Tensor) -> float:
+    """max |x|; NaN where there is one."""
+    low, high = tensor.aminmax()
+    return _max(abs(float(low)), abs(float(high)))
 
 
 def _rows(value: Any) -> torch.Tensor:

@@ -24,8 +24,17 @@ E = TypeVar("E", bound=_Measured)
 
 
 def worst_first(errors: Iterable[E]) -> list[E]:
-    """By SQNR, the smallest first; NaN before all."""
-    return sorted(errors, key=lambda e: (not math.isnan(e.measure.sqnr_db), e.measure.sqnr_db))
+    """By SQNR, the smallest first; NaN before all.
+
+    Biases come last: their grid is that of the sums that they are added to, so what is large beside a small bias is
+    small beside the sum.
+    """
+
+    def key(error: E) -> tuple[bool, bool, float]:
+        sqnr = error.measure.sqnr_db
+        return getattr(error, "kind", "") == "bias", not math.isnan(sqnr), sqnr
+
+    return sorted(errors, key=key)
 
 
 def _table(title: str) -> Any:

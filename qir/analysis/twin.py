@@ -27,7 +27,7 @@ class TensorError:
     tensor: str
     quantizer: str
     storage: str
-    kind: Literal["activation", "constant", "output"]
+    kind: Literal["activation", "constant", "bias", "output"]
     node: str
     measure: ErrorMeasure
 
@@ -84,9 +84,11 @@ class _Pair:
         quantizer = self.fake.quantizer
         op = symbols.lookup(quantizer)
         storage = op.storage if isinstance(op, QuantizerOp) else ""
+        is_bias = isinstance(op, QuantizerOp) and op.product is not None
         user = next(iter(self.measured.users), None)
         names = user.location.names() if user is not None else ()
-        kind: Literal["activation", "constant"] = "constant" if constant else "activation"
+        kind: Literal["activation", "constant", "bias"]
+        kind = "bias" if is_bias else "constant" if constant else "activation"
         return TensorError(self.name, quantizer, storage, kind, names[0] if names else "", measure)
 
 
