@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from qir.tools._terminal import ArgumentParser, Streams, run_tool
 
 if TYPE_CHECKING:
-    from qir.ir import Context
+    from qir.ir import Context, Diagnostic
 
 __all__ = ["main"]
 
@@ -26,7 +26,7 @@ def main(
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="qir-translate",
-        description="Import a model as .qir text, or export a module: qir-translate --import-onnx model.onnx -o model.qir",
+        description="Import a model as .qir text (qir-translate --import-onnx model.onnx -o model.qir), or export one.",
     )
     parser.add_argument("input", metavar="IN", help="the model, or the .qir text (- for standard input)")
     direction = parser.add_mutually_exclusive_group(required=True)
@@ -48,7 +48,12 @@ def _run(argv: Sequence[str], streams: Streams) -> int:
     parser = _parser()
     args = parser.parse_args(list(argv))
     ctx = Context(allow_unregistered=True)
-    ctx.engine.handlers.append(lambda d: streams.show(d) or True)
+
+    def show(diagnostic: Diagnostic) -> bool:
+        streams.show(diagnostic)
+        return True
+
+    ctx.engine.handlers.append(show)
     if args.import_onnx:
         return _import(args, ctx, streams)
     if args.output == "-":

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qir.ir.attributes import TensorAttr
-from qir.ir.context import Context
+from qir.ir.context import Context, no_gc
 from qir.ir.core import Operation, OpResult, Trait, Value
 from qir.ir.diagnostics import Diagnostic, QirError, Severity
 from qir.ir.types import NoneType
 from qir.rewrite.control import RewriteControl, control_of
 from qir.rewrite.language import Pattern
 from qir.rewrite.matcher import Progress
-from qir.rewrite.pattern_set import PatternSet, RewritePattern
+from qir.rewrite.pattern_set import LOOK, PatternSet, RewritePattern
 from qir.rewrite.rewriter import Rewriter, describe
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def apply_patterns(
     the pattern that does not come to an end.
     """
     patterns = patterns if isinstance(patterns, PatternSet) else PatternSet(patterns)
-    return _Driver(patterns, ctx, folder, name or patterns.name, dead_code).run(op)
+    with no_gc():
+        return _Driver(patterns, ctx, folder, name or patterns.name, dead_code).run(op)
 
 
 class _Driver:
@@ -60,14 +61,18 @@ class _Driver:
         rewriter.worklist = worklist
         limit = self.control.growth * len(seed) + 1000
         total = 0
-        index: dict[str, tuple[object, ...]] = {}
-        for_root = self.patterns.for_root
-        pure, dead_code, folder = Trait.PURE.value, self.dead_code, self.folder
+        facts: dict[str, tuple[bool, bool]] = {}  # by name: whether pure, whether any pattern starts there
+        dead_code, folder = self.dead_code, self.folder
         while worklist:
             current = worklist.popitem()[0]
             if current.parent is None:
                 continue
-            if current.traits.value & pure and current.results:
+            name = current.name
+            try:
+                pure, has_patterns = facts[name]
+            except KeyError:
+                pure, has_patterns = facts[name] = current.has_trait(Trait.PURE), bool(self.patterns.for_root(name))
+            if pure and current.results:
                 for result in current.results:
                     if result.uses:
                         break
@@ -77,43 +82,25 @@ class _Driver:
                         continue
                 if folder is not None and self._fold(current, folder):
                     continue
-            name = current.name
-            try:
-                entries = index[name]
-            except KeyError:
-                entries = index[name] = for_root(name)
-            if entries and self._try(current, entries):
+            if has_patterns and self._try(current, name):
                 total += 1
                 if total > limit:
-                    self._diverges(
-                        current, None, f"after {total} rewrites of {len(seed)} operations there is still no end"
-                    )
+                    why = f"after {total} rewrites of {len(seed)} operations there is still no end"
+                    self._diverges(current, None, why)
         self._remarks()
         return rewriter.changes > 0
 
-    def _try(self, op: Operation, entries: Sequence[object]) -> bool:
+    def _try(self, op: Operation, name: str) -> bool:
         """Apply the first pattern that matches."""
-        operands = op.operands
-        count = len(operands)
-        tracing = self.control.trace is not None
-        for entry in entries:
-            for indices, names in entry.filters:  # type: ignore[attr-defined]
-                for i in indices:
-                    if i < count:
-                        definer = operands[i].defining_op
-                        if definer is not None and definer.name in names:
-                            break
-                else:
-                    break
-            else:
-                pattern: RewritePattern = entry.pattern  # type: ignore[attr-defined]
-                if self._apply(op, pattern):
-                    return True
-                continue
-            if tracing:
-                self.rewriter.missed = None
-                self._trace_miss(op, entry.pattern)  # type: ignore[attr-defined]
-        return False
+        definers = [value.defining_op for value in op.operands[:LOOK]]
+        producers = tuple([d.name if d is not None else None for d in definers])
+        candidates = self.patterns.candidates(name, producers)
+        if self.control.trace is not None:
+            for pattern in self.patterns.for_root(name):
+                if pattern not in candidates:
+                    self.rewriter.missed = None
+                    self._trace_miss(op, pattern)
+        return any(self._apply(op, pattern) for pattern in candidates)
 
     def _apply(self, op: Operation, pattern: RewritePattern) -> bool:
         rewriter, control = self.rewriter, self.control

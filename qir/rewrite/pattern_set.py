@@ -10,7 +10,10 @@ from qir.ir.core import Operation
 if TYPE_CHECKING:
     from qir.rewrite.rewriter import Rewriter
 
-__all__ = ["PatternSet", "RewritePattern"]
+__all__ = ["LOOK", "PatternSet", "RewritePattern"]
+
+LOOK = 3
+"""The driver rejects patterns by what defines the first so many operands."""
 
 
 class RewritePattern:
@@ -41,15 +44,6 @@ class RewritePattern:
         return f"<pattern {self.name}>"
 
 
-class Entry:
-    """A pattern as it stands in the index of one root operation."""
-
-    __slots__ = ("filters", "pattern")
-
-    def __init__(self, pattern: RewritePattern, root: str) -> None:
-        self.pattern, self.filters = pattern, pattern.filters(root)
-
-
 class PatternSet:
     """Patterns in the order in which they are tried. Raises ValueError for one without a name or with one taken."""
 
@@ -57,7 +51,8 @@ class PatternSet:
         self.name = name
         self.patterns: list[RewritePattern] = []
         self._names: set[str] = set()
-        self._index: dict[str, tuple[Entry, ...]] = {}
+        self._index: dict[str, tuple[RewritePattern, ...]] = {}
+        self._memo: dict[tuple[str | None, ...], tuple[RewritePattern, ...]] = {}
         self._generic: list[RewritePattern] = []
         self._by_root: dict[str, list[RewritePattern]] = {}
         for pattern in patterns:
@@ -76,6 +71,7 @@ class PatternSet:
         if not pattern.roots:
             self._generic.append(pattern)
         self._index.clear()
+        self._memo.clear()
         return pattern
 
     def __iter__(self) -> Iterator[RewritePattern]:
@@ -90,7 +86,7 @@ class PatternSet:
             self if self._names.isdisjoint(names) else PatternSet((p for p in self if p.name not in names), self.name)
         )
 
-    def for_root(self, name: str) -> tuple[Entry, ...]:
+    def for_root(self, name: str) -> tuple[RewritePattern, ...]:
         """What to try on an operation called `name`, best first."""
         try:
             return self._index[name]
@@ -98,14 +94,28 @@ class PatternSet:
             own = self._by_root.get(name, [])
             order = {id(p): i for i, p in enumerate(self.patterns)} if own and self._generic else {}
             merged = sorted([*own, *self._generic], key=lambda p: order[id(p)]) if order else own or self._generic
-            entries = tuple(Entry(p, name) for p in sorted(merged, key=lambda p: -p.benefit))
-            self._index[name] = entries
-            return entries
+            found = self._index[name] = tuple(sorted(merged, key=lambda p: -p.benefit))
+            return found
+
+    def candidates(self, root: str, producers: tuple[str | None, ...]) -> tuple[RewritePattern, ...]:
+        """What to try on an operation called `root` whose first operands are defined by operations of these names."""
+        key = (root, *producers)
+        found = self._memo.get(key)
+        if found is None:
+            found = self._memo[key] = tuple(p for p in self.for_root(root) if _may_match(p.filters(root), producers))
+        return found
 
     def depth_of(self, root: str) -> int:
         """From how far below a change matters to an operation called `root`."""
-        return max((e.pattern.depth for e in self.for_root(root)), default=0)
+        return max((p.depth for p in self.for_root(root)), default=0)
 
     @property
     def max_depth(self) -> int:
         return max((p.depth for p in self.patterns), default=0)
+
+
+def _may_match(filters: tuple[tuple[tuple[int, ...], frozenset[str]], ...], producers: tuple[str | None, ...]) -> bool:
+    """Whether all filters that look at the given operands hold."""
+    return all(
+        any(i >= LOOK or (i < len(producers) and producers[i] in names) for i in indices) for indices, names in filters
+    )

@@ -49,6 +49,7 @@ class Rewriter:
         self.module: Operation | None = None
         self._patterns = patterns
         self._depths: dict[str, int] = {}
+        self._deepest = patterns.max_depth if patterns is not None else 1
         self._keys: set[str] | None = None
         self._origin: Operation | None = None
         self.root: Operation | None = None
@@ -364,7 +365,7 @@ class Rewriter:
             return
         level = 1
         patterns = self._patterns
-        deepest = patterns.max_depth if patterns is not None else 1
+        deepest = self._deepest
         depths = self._depths
         while values:
             further: list[Value] = []

@@ -69,11 +69,12 @@ def per_output_channel(op: Operation, weight: NDArray[Any], factor: NDArray[Any]
     """The weight of a Conv or ConvTranspose with each output channel multiplied by its factor."""
     w: NDArray[Any] = weight.astype(np.float64)
     if op.name == "onnx.Conv":
-        return w * factor.reshape(-1, *(1,) * (w.ndim - 1))
+        scaled: NDArray[Any] = w * factor.reshape(-1, *(1,) * (w.ndim - 1))
+        return scaled
     group = op.attr("group", 1)  # (C_in, M / group, …): input channels of group g make its output channels
     by_group: NDArray[Any] = w.reshape(group, w.shape[0] // group, *w.shape[1:])
-    by_group = by_group * factor.reshape(group, 1, -1, *(1,) * (w.ndim - 2))
-    return by_group.reshape(w.shape)
+    scaled = by_group * factor.reshape(group, 1, -1, *(1,) * (w.ndim - 2))
+    return scaled.reshape(w.shape)
 
 
 def output_channels(op: Operation, weight: Value) -> int:
