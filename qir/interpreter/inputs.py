@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from qir.interpreter.values import as_tensor, string_type, torch_dtype
-from qir.ir import BlockArgument, Operation, TensorType
+from qir.ir import BlockArgument, OpaqueType, Operation, TensorType, fail
 
 __all__ = ["argument_name", "check_inputs"]
 
@@ -33,13 +33,13 @@ def check_inputs(
         if name not in names:
             near = difflib.get_close_matches(str(name), names, 1)
             meant = f"did you mean '{near[0]}'?" if near else f"its inputs: {', '.join(names) or 'none'}"
-            raise function.error(f"the model has no input '{name}'", meant)
+            _refuse(function, f"the model has no input '{name}'", meant)
     missing = [name for name in names if name not in inputs]
     if missing:
         types = [
             f"'{name}' ({argument.type})" for name, argument in zip(names, arguments, strict=False) if name in missing
         ]
-        raise function.error(f"input {', '.join(types)} is missing", "give an array for each input of the model")
+        _refuse(function, f"input {', '.join(types)} is missing", "give an array for each input of the model")
     values = []
     sizes: dict[str, tuple[int, str]] = {}
     for index, (name, argument) in enumerate(zip(names, arguments, strict=False)):
@@ -58,7 +58,12 @@ def _converted(function: Operation, name: str, value: Any, device: torch.device)
     try:
         return as_tensor(value, device)
     except (TypeError, ValueError) as error:
-        raise function.error(f"input '{name}' is no tensor: {error}", "give a numpy array or a torch tensor") from error
+        _refuse(function, f"input '{name}' is no tensor: {error}", "give a numpy array or a torch tensor")
+
+
+def _refuse(function: Operation, message: str, hint: str) -> NoReturn:
+    """An error about what was fed, at the function's place."""
+    fail(function.location, message, hint)
 
 
 def _is_array_like(value: list[Any]) -> bool:
@@ -70,9 +75,11 @@ def _check_type(function: Operation, name: str, argument: BlockArgument, value: 
     type = argument.type
     if not isinstance(type, TensorType) or value is None:
         return
+    if isinstance(type.element, OpaqueType) and type.element != string_type:
+        return  # nothing is known of it
 
     def wrong(message: str, hint: str) -> NoReturn:
-        raise function.error(f"input '{name}' {message}", hint)
+        _refuse(function, f"input '{name}' {message}", hint)
 
     if type.element == string_type:
         if not isinstance(value, np.ndarray):
@@ -115,7 +122,8 @@ def _check_symbols(function: Operation, index: int, name: str, value: Any, sizes
             continue
         known, where = sizes.setdefault(symbol, (size, name))
         if known != size:
-            raise function.error(
+            _refuse(
+                function,
                 f"input '{name}' has {size} along axis {axis} ('{symbol}'), but input '{where}' has {known}",
                 f"dimensions named '{symbol}' must be equal",
             )

@@ -127,7 +127,7 @@ class Node:
 
     def error(self, message: str, hint: str | None = None) -> QirError:
         """The error to raise, at this operation's place."""
-        return self.op.error(f"{self.op.name}: {message}", hint)
+        return self.op.error(message, hint)
 
 
 def describe(op: Operation) -> str:

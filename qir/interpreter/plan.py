@@ -302,7 +302,7 @@ def _failed(error: Exception, op: Operation, operands: Sequence[Any]) -> QirErro
     said = str(error).strip().splitlines()
     reason = said[0] if said else type(error).__name__
     given = ", ".join(_spelled(value) for value in operands)
-    return op.error(f"{op.name} cannot be computed: {reason}", f"its operands are ({given})" if given else None)
+    return op.error(f"cannot be computed: {reason}", f"its operands are ({given})" if given else None)
 
 
 def _spelled(value: Any) -> str:
@@ -353,7 +353,7 @@ def evaluate(op: Operation, operands: Sequence[Any], opsets: Mapping[str, int] |
     if entry is None:
         raise no_kernels([op], settings)
     if not entry.pure or op.regions:
-        raise op.error(f"{op.name} has no value of its own", "only operations without state and regions have one")
+        raise op.error("has no value of its own", "only operations without state and regions have one")
     constants = dict(zip(op.operands, operands, strict=False))
     values = tuple(None if is_absent(v) or constants[v] is None else v for v in op.operands)
     node = Node(op, settings, values, constants, opset=opset_of(op, opsets))
