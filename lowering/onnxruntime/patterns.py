@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from qir.dialects.qsim import QuantizerOp
-from qir.ir import Block, IntegerType, Operation, OpResult, TensorType, Trait, Type, f32, ui8
+from qir.ir import Block, IntegerType, Operation, OpResult, TensorType, Trait, Type, f32, i8, ui8
 from qir.lowering.onnxruntime.dialect import (
     STORED,
     DequantizeLinearOp,
@@ -173,6 +173,59 @@ clip_implied.where("the bounds of the Clip lie inside the quantizer's range, so 
 @clip_implied.rewrite
 def _(m: Match, rewriter: Rewriter) -> Operation:
     return rewriter.op("qsim.encode", [m.x], dict(m.root.attributes), location=m.location)
+
+
+# ---------------------------------------------------------------------- activations on codes
+INTEGER = frozenset(
+    f"onnx.{name}" for name in ("Conv", "Gemm", "MatMul", "Add", "Mul", "AveragePool", "GlobalAveragePool", "Concat")
+)
+"""Operators that have an integer kernel, if nothing stands between them and the QuantizeLinear behind them."""
+
+
+class ActivationOnCodes(RewritePattern):
+    """encode(relu(x)) = clip(encode(x), z, _), encode(clip(x, lo, hi)) = clip(encode(x), code(lo), code(hi)).
+
+    Encoding keeps the order, so that clipping may follow it. For activations that the codes do not imply (a quantizer
+    shared with numbers below zero, a range beyond the bound): the operator before stays next to its quantizer.
+    """
+
+    name = "activation-on-codes"
+    roots = ("qsim.encode",)
+    depth = 3
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        import numpy as np
+
+        from qir.ir.tensors import numpy_dtype
+
+        activation, codes = op.operands[0].defining_op, op.results[0].type
+        if activation is None or activation.name not in ("onnx.Relu", "onnx.Clip") or not op.operands[0].has_one_use():
+            return False
+        x = activation.operands[0]
+        if x.defining_op is None or x.defining_op.name not in INTEGER or not x.has_one_use():
+            return False
+        assert isinstance(codes, TensorType)
+        quantizer = rewriter.lookup(op, op.attributes["quantizer"].root)  # type: ignore[attr-defined]
+        assert isinstance(quantizer, QuantizerOp)
+        scheme, (scale, zero) = quantizer.scheme, quantizer.parameters()
+        plain = scheme.rounding == "half_even" and scheme.saturate and not scheme.zero_inside
+        if scale is None or scale.size != 1 or codes.element not in (ui8, i8) or not plain:
+            return False
+        bounds = (0.0, float("inf")) if activation.name == "onnx.Relu" else clip_range(activation)
+        if bounds is None or bounds[0] > bounds[1]:
+            return False
+        point = scheme.fixed_zero if zero is None else int(zero)
+        steps = [np.float32(b) / np.float32(scale.reshape(())) for b in bounds]
+        limits = [float(np.clip(np.rint(v) + point, scheme.qmin, scheme.qmax)) for v in steps]
+        rewriter.start(op, (op, activation))
+        encoded = rewriter.op("qsim.encode", [x], dict(op.attributes))
+        names = (f"{quantizer.sym_name}_low", f"{quantizer.sym_name}_high")
+        ends = [
+            rewriter.constant(np.array(v, numpy_dtype(codes.element)), n, initializer=True)
+            for v, n in zip(limits, names, strict=True)
+        ]
+        rewriter.replace(op, rewriter.op("onnx.Clip", [encoded, *ends], location=activation.location))
+        return True
 
 
 # ---------------------------------------------------------------------- what would keep a product from the integers
@@ -397,6 +450,7 @@ def lowering_patterns() -> PatternSet:
         [
             relu_implied,
             clip_implied,
+            ActivationOnCodes(),
             SumBehindProduct(),
             ActivationBehindProduct(),
             LowerEncode(shared),

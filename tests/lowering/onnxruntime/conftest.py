@@ -62,7 +62,9 @@ class QdqNet:
 
     def dequantize(self, codes: str, scale: Any, zero: Any, dtype: Any, **attributes: Any) -> str:
         scale = np.asarray(scale, np.float32)
-        value = str(self.op("DequantizeLinear", codes, self.constant(scale, "s"), self.constant(zero, "z", dtype), **attributes))
+        value = str(
+            self.op("DequantizeLinear", codes, self.constant(scale, "s"), self.constant(zero, "z", dtype), **attributes)
+        )
         self.scales[value] = scale
         return value
 
@@ -113,6 +115,29 @@ class QdqNet:
         return feed
 
 
+class FloatNet(QdqNet):
+    """A float graph, to be quantized by a whole job."""
+
+    def convolution(self, x: str, c_in: int, c_out: int, k: int = 3, **attributes: Any) -> str:
+        weight = self.rng.normal(
+            0, (c_in / attributes.get("group", 1) * k * k) ** -0.5, (c_out, c_in // attributes.get("group", 1), k, k)
+        )
+        bias = self.rng.normal(0, 0.2, c_out)
+        attributes.setdefault("pads", [k // 2] * 4)
+        return str(
+            self.op("Conv", x, self.constant(weight, "w"), self.constant(bias, "b"), kernel_shape=[k, k], **attributes)
+        )
+
+    def linear(self, x: str, n_in: int, n_out: int, op_type: str = "Gemm") -> str:
+        weight = self.constant(self.rng.normal(0, n_in**-0.5, (n_in, n_out)), "w")
+        bias = self.constant(self.rng.normal(0, 0.2, n_out), "b")
+        return str(
+            self.op("Gemm", x, weight, bias)
+            if op_type == "Gemm"
+            else self.op("Add", self.op("MatMul", x, weight), bias)
+        )
+
+
 class Outcome:
     """What both sides made of one model."""
 
@@ -146,6 +171,54 @@ class Outcome:
 @pytest.fixture
 def net() -> Callable[..., QdqNet]:
     return QdqNet
+
+
+@pytest.fixture
+def float_net() -> Callable[..., FloatNet]:
+    return FloatNet
+
+
+class Job:
+    """One quantization job, stage by stage."""
+
+    def __init__(self, source: QdqNet | onnx.ModelProto, folder: Path, feed: Mapping[str, Array] | None = None) -> None:
+        self.folder = folder
+        model = source.model() if isinstance(source, QdqNet) else source
+        self.feed = dict(source.feed(8) if feed is None and isinstance(source, QdqNet) else feed or {})
+        np.savez(folder / "data.npz", **self.feed)
+        self.ctx = Context()
+        self.module = import_onnx(model, self.ctx)
+
+    def run(self, pipeline: str) -> Job:
+        run_pipeline(self.module, pipeline, self.ctx)
+        verify(self.module)
+        return self
+
+    def materialised(self) -> Job:
+        return self.run(
+            "canonicalize,fold-batch-norm,canonicalize,annotate{target=onnxruntime},"
+            f"calibrate{{data={self.folder / 'data.npz'} method=minmax}},materialise"
+        )
+
+    def lowered(self) -> Job:
+        return self.materialised().run("lower-to-onnxruntime,verify-target{target=onnxruntime}")
+
+    def artifact(self, name: str = "model") -> Path:
+        from qir.lowering.onnxruntime.export import export
+
+        return export(self.module, self.ctx, self.folder, name, sample=self.feed)[0].path
+
+    def simulated(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """The fused module's results: what the runtime should compute."""
+        module = self.module.clone()
+        run_pipeline(module, "onnxruntime-fuse", self.ctx)
+        verify(module)
+        return {name: as_array(value) for name, value in Plan(module).run(feed).items()}
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[..., Job]:
+    return lambda source, feed=None: Job(source, tmp_path, feed)
 
 
 @pytest.fixture
