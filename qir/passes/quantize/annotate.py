@@ -97,6 +97,8 @@ class _Annotator:
     order: dict[Operation, int] = attrs.field(init=False)
     groups: dict[Key, str] = attrs.field(factory=dict)
     """The quantizer of each group of edges."""
+    emitted: dict[Value, FakeOp] = attrs.field(factory=dict)
+    """The fake that everybody reads instead of a value, where an operation gives codes only."""
     constants: dict[tuple[Value, Scheme], Operation] = attrs.field(factory=dict)
     """The fake of each weight or bias and scheme: operations that ask for the same share it."""
 
@@ -139,7 +141,12 @@ class _Annotator:
         # Arguments and constants are listed far above: the fake stands before its first reader. Others: after the op.
         near = source is None or source.has_trait(Trait.CONSTANT_LIKE)
         before = first if near or source is None else source.next
+        codes = self.emitted.get(value)
+        if codes is not None:  # the op gives codes of another format: what reads these is a requantization
+            value, before = codes.result, codes.next
         fake = self.fake(value, name, before, location)
+        if edge.users is None:
+            self.emitted[edge.value] = fake
         for user, index in users:
             user.set_operand(index, fake.result)
 
