@@ -59,14 +59,10 @@ def quantize(model: Path, calib: Path, out: Path) -> Path:
     return artifact
 
 
-METRICS = ("top1", "f1", "psnr", "perplexity", "metric")
-
-
 def metric_of(row: dict[str, Any]) -> str:
-    for key in METRICS:
-        if key in row:
-            return f"{key} {row[key]:.4g}"
-    return ""
+    """The entry's own metric, shares in %."""
+    value = 100 * row["value"] if row["metric"] in ("top1", "f1") else row["value"]
+    return f"{row['metric']} {value:.4g}"
 
 
 def describe(row: dict[str, Any] | None) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ import qir
 from qir.passes import PassManager, parse_pipeline
 from qir.tools.qir import main as qir_command
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(os.path.relpath(Path(__file__).resolve().parent))
 CALIBRATION = 128
 
 

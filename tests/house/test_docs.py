@@ -2,7 +2,8 @@
 
 In a fenced block marked ``console`` every line that starts with ``$ `` is run, in order, in one folder that has the
 checkout's examples beside it; the lines below it must be found in its output, in order, where ``…`` stands for
-anything. A block marked ``python`` is run, and a block marked ``text`` right after it is its output.
+anything and a number with a decimal point for any such number. A block marked ``python`` is run, and a block marked
+``text`` right after it is its output.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "guide.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+NUMBER = re.compile(r"\d+\\\.\d+")  # as re.escape leaves it
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -36,7 +38,7 @@ def expect(shown: str, output: str, what: str) -> None:
         words = " ".join(line.split())
         if words in ("", "…"):
             continue
-        pattern = re.compile(".*".join(map(re.escape, words.split("…"))))
+        pattern = re.compile(NUMBER.sub(r"\\d+\\.\\d+", ".*".join(map(re.escape, words.split("…")))))
         found = next((i for i in range(at, len(lines)) if pattern.fullmatch(lines[i])), None)
         assert found is not None, f"{what}: this line is not in its output:\n{line}\n--- output:\n{output}"
         at = found + 1
