@@ -19,6 +19,8 @@ __all__ = ["main"]
 
 SPLIT = re.compile(r"^[ \t]*//[ \t]*-----[ \t]*$", re.MULTILINE)
 SPLIT_MARKER = "// -----\n"
+STDOUT_LIMIT = 64 << 20
+"""Bytes of weights that are written into the text where there is no file to put them beside."""
 
 DESCRIPTION = """\
 Reads a module (.qir text, .onnx, or text from standard input), runs passes, and prints it.
@@ -152,6 +154,10 @@ class _Job:
     # ------------------------------------------------------------ the whole
     def run(self) -> int:
         args = self.args
+        if args.output != "-" and not Path(args.output).absolute().parent.is_dir():
+            from qir.ir import fail
+
+            fail(args.output, f"there is no folder {Path(args.output).parent}", "make it first, or give another -o")
         manager = self._manager()  # a wrong pipeline is an error before anything is read
         if args.dump_pass_pipeline and not args.run_reproducer:
             self.streams.stderr.write(f"{manager}\n")
@@ -171,15 +177,12 @@ class _Job:
         return status
 
     def _text(self, path: str, manager: PassManager) -> int:
-        from qir.ir import fail
-
         if path == "-":
             text = self.streams.stdin.read()
         else:
-            try:
-                text = Path(path).read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                fail(path, f"is no text: byte {error.start} is not UTF-8", "qir-opt reads .qir text and .onnx models")
+            from qir.text import read_text
+
+            text = read_text(path)
         name = "-" if path == "-" else path
         if self.args.run_reproducer:
             from qir.passes import parse_pipeline, read_reproducer
@@ -326,6 +329,8 @@ class _Job:
             return
         from qir.text import print_module
 
+        if args.output == "-" and args.elide_resources is None:
+            _check_size(module)
         self.outputs.append(print_module(module, **options))
 
     def _write_text(self) -> None:
@@ -364,6 +369,20 @@ class _Job:
         else:
             self.streams.stderr.write(render(diagnostic) + "\n")
         return True
+
+
+def _check_size(module: Operation) -> None:
+    """Weights are written into the text when there is no file to put them beside; not without end."""
+    from qir.ir import DenseResourceAttr, fail
+
+    held = (a for op in module.walk() for a in op.attributes.values() if isinstance(a, DenseResourceAttr))
+    total = sum(a.tensor.nbytes for a in held if a.tensor is not None)
+    if total > STDOUT_LIMIT:
+        fail(
+            None,
+            f"the module holds {total >> 20} MB of weights, too much to write into the text on standard output",
+            "write it with -o FILE, the weights go beside it; or leave them out with --elide-resources=16",
+        )
 
 
 def write_atomically(path: Path, text: str) -> None:
