@@ -6,7 +6,8 @@ only, and turns lifetimes into frees. Running it is a plain loop over steps that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -110,7 +111,8 @@ class Plan:
         arguments = check_inputs(self.function, self.inputs, inputs, self.device)
         outer, self._taps = self._taps, taps or {}
         try:
-            values = self._body(arguments, ())
+            with full_precision(self.device):
+                values = self._body(arguments, ())
         finally:
             self._taps = outer
         return dict(zip((*self.outputs, *self._kept_names), values, strict=False))
@@ -134,6 +136,20 @@ class Plan:
         body = _BlockPlan(self, block, settings, known, (), ())
         missing = len(block.args) - len(caller.operands)
         return body if missing <= 0 else lambda arguments, captured: body([*arguments, *[None] * missing], captured)
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Keeps CUDA from computing float32 convolutions and products in TF32, which has 10 bits of fraction."""
+    if device.type != "cuda":
+        yield
+        return
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
 
 
 class _BlockPlan:

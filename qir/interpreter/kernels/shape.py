@@ -169,13 +169,16 @@ def _split(node: Node) -> Kernel:
 
 
 def sliced(x: Any, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], steps: Sequence[int]) -> Any:
-    """numpy's slicing; torch has no negative steps, so those axes are flipped after a forward slice."""
+    """Slices, with bounds clamped as the standard has it (for negative steps not as numpy has it).
+
+    torch has no negative steps: those axes are flipped after a forward slice.
+    """
     rank = len(x.shape)
     index: list[Any] = [slice(None)] * rank
     flips = []
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=False):
         axis = axis + rank if axis < 0 else axis
-        taken = range(x.shape[axis])[slice(start, _bounded(end, step, x.shape[axis]), step)]
+        taken = _taken(start, end, step, x.shape[axis])
         if len(taken) == 0:
             index[axis] = slice(0, 0)
         elif step > 0:
@@ -189,9 +192,12 @@ def sliced(x: Any, starts: Sequence[int], ends: Sequence[int], axes: Sequence[in
     return np.flip(x, tuple(flips)) if isinstance(x, np.ndarray) else wide(lambda t: t.flip(flips))(x)
 
 
-def _bounded(end: int, step: int, size: int) -> int | None:
-    """An end below -size means "before the first element" when walking backward, which numpy spells None."""
-    return None if step < 0 and end < -size else end
+def _taken(start: int, end: int, step: int, size: int) -> range:
+    """The indices that a slice takes of an axis."""
+    start, end = (v + size if v < 0 else v for v in (start, end))
+    if step > 0:
+        return range(min(max(start, 0), size), min(max(end, 0), size), step)
+    return range(min(max(start, 0), size - 1), min(max(end, -1), size - 1), step)
 
 
 @kernel("onnx.Slice", until=9)
