@@ -345,7 +345,8 @@ class Yield(Operation):
     values = variadic_operand(ANY)
 
 
-DIALECT = Dialect("onnx", [NoValue, Yield], _make, doc="ONNX's operators, from onnx.defs.")
+DIALECT = Dialect("onnx", [NoValue, Yield], _make, doc="ONNX's operators, from onnx.defs.",
+                  known=lambda: (f"onnx.{name}" for name in onnx_schema.names("")))  # fmt: skip
 DIALECT_AI = Dialect("ai", [], lambda name: _make(name) if _split(name)[0] in _OTHER_DOMAINS else None,
                      doc="Operators of ONNX's other domains (ai.onnx.ml, ai.onnx.preview.training).")  # fmt: skip
 

@@ -65,7 +65,13 @@ def test_mlir_opt_gives_the_same_module_back(models: Models, debuginfo: bool, ml
     texts = [print_module(import_onnx(m, Context()), generic=True, debuginfo=debuginfo) for _, m in models]
     path = tmp_path / "all.mlir"
     path.write_text(SEPARATOR.join(texts))
-    flags = ["--allow-unregistered-dialect", "--mlir-print-op-generic", "--split-input-file", "-o", str(tmp_path / "back.mlir")]
+    flags = [
+        "--allow-unregistered-dialect",
+        "--mlir-print-op-generic",
+        "--split-input-file",
+        "-o",
+        str(tmp_path / "back.mlir"),
+    ]
     run = subprocess.run(
         [mlir_opt, *flags, *(["--mlir-print-debuginfo"] if debuginfo else []), str(path)],
         capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}, check=False,

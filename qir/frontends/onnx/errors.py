@@ -35,7 +35,9 @@ class Place:
         """The place of the node or tensor `name` in this model. Raises NotText."""
         if not name:
             return self
-        return Place(self.name, NameLoc(text_attr(name).value, FileLineColLoc(self.name, 0, 0) if self.name else UNKNOWN))
+        return Place(
+            self.name, NameLoc(text_attr(name).value, FileLineColLoc(self.name, 0, 0) if self.name else UNKNOWN)
+        )
 
     def fail(self, message: str, hint: str | None = None) -> NoReturn:
         """Raise the QirError that says `message` about this place."""

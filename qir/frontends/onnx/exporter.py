@@ -15,7 +15,7 @@ from qir.dialects.func import FuncOp
 from qir.dialects.onnx_types import UNKNOWN_TYPE
 from qir.frontends.onnx import fields as F
 from qir.frontends.onnx.attributes import opaque_text, write_attribute
-from qir.frontends.onnx.importer import UNDECLARED, opset_imports
+from qir.frontends.onnx.opsets import UNDECLARED, opset_imports
 from qir.frontends.onnx.names import Names
 from qir.frontends.onnx.tensors import tensor_proto
 from qir.frontends.onnx.types import DIMS, TYPE, type_proto
@@ -62,11 +62,18 @@ def export_model(
     return model
 
 
+LAST = 1 << 30
+"""A position behind all inputs."""
+
+
 class _Exporter:
     def __init__(self, module: Operation, domains: Mapping[str, str], store: External | None) -> None:
         self.module, self.domains, self.store = module, domains, store
         self.used_domains: set[str] = set()
         self.shared_names = "onnx.shared_node_names" in module.attributes
+        version = module.attributes.get("onnx.ir_version")
+        # Before version 4 of the format every initializer had to be an input too.
+        self.all_inputs = isinstance(version, IntegerAttr) and version.value < 4
         self.node_names: set[str] = set()
 
     # ------------------------------------------------------------ model
@@ -204,6 +211,8 @@ class _Exporter:
                 also = op.attributes.get(F.INPUT)
                 if also is not None:
                     also_inputs.append((_position(also), also, op))
+                elif self.all_inputs and names.outer is None:
+                    also_inputs.append((LAST, IntegerAttr(LAST), op))
                 if F.VALUE_INFO in op.attributes:
                     self.value_infos(op, proto, names, False)
             else:

@@ -16,6 +16,7 @@ from qir.frontends.onnx.attributes import proto_attr
 from qir.frontends.onnx.errors import NotText, Place
 from qir.frontends.onnx.graphs import GraphReader, Scope
 from qir.frontends.onnx.infer import inferred_model
+from qir.frontends.onnx.opsets import opset_attributes, undeclared_domains
 from qir.frontends.onnx.read import read_model
 from qir.frontends.onnx.tensors import TensorReader
 from qir.frontends.onnx.types import Types
@@ -38,7 +39,7 @@ from qir.ir.tensors import BytesTensor
 from qir.ir.types import Type, tensor, ui8
 from qir.ir.verifier import verify
 
-__all__ = ["import_model", "opset_attributes", "opset_imports"]
+__all__ = ["import_model"]
 
 OLDEST_IR = 1
 
@@ -76,7 +77,9 @@ def _field_that_is_no_text(message: Any, where: str) -> str | None:
     for field, value in message.ListFields():
         if field.type == field.TYPE_BYTES or field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
             continue
-        for i, item in enumerate([value] if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") else value):
+        for i, item in enumerate(
+            [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") else value
+        ):
             path = f"{where}.{field.name}[{i}]"
             if field.type == field.TYPE_STRING and isinstance(item, bytes):
                 return path
@@ -132,7 +135,7 @@ class _Importer:
             own[F.NAME] = StringAttr(graph.name)
         block.append(ReturnOp.create(values))
         self._finish(func, inputs, outputs, own)
-        module.attributes.update(_undeclared(reader.domains(), model.opset_import))
+        module.attributes.update(undeclared_domains(reader.domains(), model.opset_import))
         module.body.append(func)
         symbols = {"main"}
         for function in model.functions:
@@ -238,7 +241,7 @@ class _Importer:
         block.append(ReturnOp.create(values))
         own["onnx.function"] = dictionary(_function_fields(function))
         own.update(opset_attributes(function.opset_import))
-        own.update(_undeclared({n.domain for n in function.node}, function.opset_import))
+        own.update(undeclared_domains({n.domain for n in function.node}, function.opset_import))
         self._finish(func, [{} for _ in block.args], outputs, own)
         return func
 
@@ -267,49 +270,3 @@ def _fully_typed(graph: onnx.GraphProto) -> bool:
         if node.op_type in ("If", "Loop", "Scan"):
             return False
     return True
-
-
-# ---------------------------------------------------------------- opsets
-UNDECLARED = "onnx.undeclared_domains"
-IMPLICIT = "onnx.implicit_domain"
-"""The standard domain is the one that is not named (else its name is set, and empty)."""
-
-
-def opset_attributes(imports: Iterable[Any]) -> dict[str, Attribute]:
-    """``onnx.opset``, and ``onnx.opset_import`` where a dictionary cannot give the list back exactly."""
-    imports = list(imports)
-    entries = {e.domain or "ai.onnx": IntegerAttr(e.version) for e in imports}
-    found: dict[str, Attribute] = {F.OPSET: dictionary(dict(entries))}
-    if any(not e.domain and not e.HasField("domain") for e in imports):
-        found[IMPLICIT] = UnitAttr()
-    plain = onnx.ModelProto()
-    opset_imports(found, plain.opset_import)
-    if list(plain.opset_import) != imports:
-        exact = F.read_protos(imports)
-        if exact is not None:
-            found["onnx.opset_import"] = exact
-    return found
-
-
-def _undeclared(used: set[str], imports: Iterable[Any]) -> dict[str, Attribute]:
-    """``onnx.undeclared_domains``: those that are used without a version, so that the export adds none."""
-    declared = {e.domain for e in imports}
-    missing = sorted(d for d in used if d not in declared and not (d in ("", "ai.onnx") and declared & {"", "ai.onnx"}))
-    return {UNDECLARED: F.strings(missing)} if missing else {}
-
-
-def opset_imports(attributes: dict[str, Attribute], imports: Any) -> None:
-    """Fill a list of OperatorSetIdProtos from attributes: the standard domain first, the others by name. The exact list
-    counts as long as it says the same versions."""
-    stated = attributes.get(F.OPSET)
-    versions = (
-        {k: v.value for k, v in stated.entries if isinstance(v, IntegerAttr)} if isinstance(stated, DictAttr) else {}
-    )
-    F.write_protos(attributes.get("onnx.opset_import"), imports)
-    if len(imports) and {e.domain or "ai.onnx": e.version for e in imports} == versions:
-        return
-    del imports[:]
-    for domain, version in sorted(versions.items(), key=lambda kv: (kv[0] != "ai.onnx", kv[0])):
-        entry = imports.add(version=version)
-        if domain != "ai.onnx" or IMPLICIT not in attributes:
-            entry.domain = "" if domain == "ai.onnx" else domain

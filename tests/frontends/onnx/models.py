@@ -26,7 +26,11 @@ def model(
 ) -> onnx.ModelProto:
     """A model from ``x`` to ``y``."""
     graph = helper.make_graph(
-        list(nodes), "g", [info("x")] if inputs is None else inputs, [info("y", None)] if outputs is None else outputs, initializers
+        list(nodes),
+        "g",
+        [info("x")] if inputs is None else inputs,
+        [info("y", None)] if outputs is None else outputs,
+        initializers,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, **fields)
 
@@ -46,7 +50,7 @@ def rich() -> onnx.ModelProto:
     m = model([], [], [])
     m.ir_version = 12
     m.producer_name, m.producer_version, m.domain, m.model_version = "test", "", "org.example", 0
-    m.doc_string = "doc\n\"quoted\" é\\"
+    m.doc_string = 'doc\n"quoted" é\\'
     del m.opset_import[:]
     m.opset_import.add(domain="zz.custom", version=3)
     m.opset_import.add(version=20)
@@ -72,12 +76,16 @@ def rich() -> onnx.ModelProto:
     x.doc_string = "an input"
     x.metadata_props.add(key="m", value="1")
     graph.input.add(name="untyped")
-    graph.input.append(helper.make_value_info("seq", helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, ["a"]))))
+    graph.input.append(
+        helper.make_value_info("seq", helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, ["a"])))
+    )
     graph.input.append(
         helper.make_value_info("maybe", helper.make_optional_type_proto(helper.make_tensor_type_proto(7, None)))
     )
     graph.input.append(
-        helper.make_value_info("map", helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(1, [2])))
+        helper.make_value_info(
+            "map", helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(1, [2]))
+        )
     )
     sparse_input = graph.input.add(name="sparse_in")
     sparse_input.type.sparse_tensor_type.elem_type = TensorProto.FLOAT
@@ -116,10 +124,16 @@ def rich() -> onnx.ModelProto:
             AttributeProto(name="unset_t", type=AttributeProto.TENSOR),
             AttributeProto(name="unset_g", type=AttributeProto.GRAPH),
             AttributeProto(name="untyped"),
-            AttributeProto(name="tensors", type=AttributeProto.TENSORS, tensors=[initializer("", 1.0), initializer("n", 2.0)]),
-            AttributeProto(name="types", type=AttributeProto.TYPE_PROTOS, type_protos=[helper.make_tensor_type_proto(1, ["q"])]),
+            AttributeProto(
+                name="tensors", type=AttributeProto.TENSORS, tensors=[initializer("", 1.0), initializer("n", 2.0)]
+            ),
+            AttributeProto(
+                name="types", type=AttributeProto.TYPE_PROTOS, type_protos=[helper.make_tensor_type_proto(1, ["q"])]
+            ),
             AttributeProto(name="type", type=AttributeProto.TYPE_PROTO, tp=helper.make_tensor_type_proto(1, [1, None])),
-            AttributeProto(name="named_type", type=AttributeProto.TYPE_PROTO, tp=helper.make_tensor_type_proto(1, ["N"])),
+            AttributeProto(
+                name="named_type", type=AttributeProto.TYPE_PROTO, tp=helper.make_tensor_type_proto(1, ["N"])
+            ),
             helper.make_attribute("sparse", graph.sparse_initializer[0]),
             helper.make_attribute("sparse_list", [graph.sparse_initializer[0]]),
             helper.make_attribute("onnx.name", "an attribute with a dot"),
@@ -142,11 +156,15 @@ def rich() -> onnx.ModelProto:
     ml = node("Binarizer", ["r"], ["z"], "bin", domain="ai.onnx.ml", threshold=0.5)
     reserved = node("X", ["r"], ["v"], domain="func")
     graph.node.extend([first, custom, aliased, *forms, call, ml, reserved])
-    graph.value_info.extend([info("r", ["N", 3]), info("k_float", []), info("ghost", [1]), info("x1", [1]), info("x1", [2])])
+    graph.value_info.extend(
+        [info("r", ["N", 3]), info("k_float", []), info("ghost", [1]), info("x1", [1]), info("x1", [2])]
+    )
     graph.value_info[0].doc_string = "the relu"
     graph.value_info.add(name="k_int")
     graph.value_info.add(name="v").type.denotation = "only a denotation"
-    graph.output.extend([info("y", ["N"]), info("z", None), info("x", None), info("w", ["M"]), info("v", None), info("y", ["N"])])
+    graph.output.extend(
+        [info("y", ["N"]), info("z", None), info("x", None), info("w", ["M"]), info("v", None), info("y", ["N"])]
+    )
     graph.output[1].doc_string = "second"
     annotation = graph.quantization_annotation.add(tensor_name="r")
     annotation.quant_parameter_tensor_names.add(key="SCALE_TENSOR", value="w")

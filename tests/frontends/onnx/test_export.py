@@ -14,7 +14,7 @@ from qir.dialects import onnx as dialect
 from qir.dialects.func import FuncOp
 from qir.dialects.onnx_build import constant
 from qir.frontends.onnx import export_onnx, import_onnx
-from qir.ir import Context, FusedLoc, NameLoc, Operation, QirError
+from qir.ir import Context, FusedLoc, NameLoc, Operation, QirError, UnitAttr
 
 from . import models
 from .models import info, model, node
@@ -178,3 +178,20 @@ def test_importing_the_package_does_not_import_onnx() -> None:
 
     code = "import sys, qir.frontends.onnx, qir.dialects.onnx; assert 'onnx' not in sys.modules, 'onnx was imported'"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_before_version_4_of_the_format_new_initializers_are_inputs_too() -> None:
+    m = model(
+        [node("Add", ["x", "w"], ["y"])], [info("w", [3]), info("x")], [info("y")], [models.initializer("w", 1, 2, 3)]
+    )
+    m.ir_version = 3
+    module = import_onnx(m, Context())
+    add = ops(module, "Add")[0]
+    new = constant(np.ones(3, np.float32), name="new")
+    new.attributes["onnx.initializer"] = UnitAttr()
+    assert add.parent is not None
+    add.parent.insert_before(new, add)
+    add.set_operand(1, new.result)
+    found = export_onnx(module)
+    assert [i.name for i in found.graph.input] == ["w", "x", "new"]
+    onnx.checker.check_model(found, full_check=True)

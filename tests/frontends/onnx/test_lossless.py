@@ -134,7 +134,20 @@ def test_nested_graphs_without_types_get_inferred_ones() -> None:
 
 ARRAYS = [
     np.arange(-8, 8).astype(d).reshape(4, 4)
-    for d in ("float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
+    for d in (
+        "float32",
+        "float64",
+        "float16",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "bool",
+    )
 ]
 
 
