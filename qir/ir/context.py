@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,10 +33,15 @@ class Dialect:
     def __init__(
         self, name: str, ops: Sequence[type[Operation]] = (),
         lookup: Callable[[str], type[Operation] | None] | None = None, doc: str = "",
+        known: Callable[[], Iterable[str]] | None = None,
     ) -> None:  # fmt: skip
         self.name, self.doc = name, doc
         self.ops: dict[str, type[Operation]] = {op.name: op for op in ops}
-        self.lookup = lookup
+        self.lookup, self.known = lookup, known
+
+    def names(self) -> list[str]:
+        """The full names of all operations, also of those that `lookup` has not made yet."""
+        return [*self.ops, *(self.known() if self.known is not None else ())]
 
     def op_class(self, name: str) -> type[Operation] | None:
         cls = self.ops.get(name)

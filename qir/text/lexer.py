@@ -44,11 +44,11 @@ class Token:
 class Input:
     """What is parsed: all of a source by the rules for operations, or a piece of it by those for types and attributes.
 
-    `position` is where the next token is read; `name` is the last operation's name that was read: a region that opens
-    belongs to it.
+    `position` is where the next token is read. `name` is the operation's name that was read last, `owner` the one of
+    the region that opened last, `owners` those of all open regions.
     """
 
-    __slots__ = ("base", "fine", "name", "position", "source", "text")
+    __slots__ = ("base", "fine", "name", "owner", "owners", "position", "source", "text")
 
     def __init__(self, source: Source, text: str | None = None, base: int = 0) -> None:
         self.source = source
@@ -56,7 +56,8 @@ class Input:
         self.text = source.text if text is None else text
         self.base = base
         self.position = 0
-        self.name = ""
+        self.name = self.owner = ""
+        self.owners: list[str] = []
 
 
 _ID = r"%[\w$.\-]+(?:[#:]\d+)?"
@@ -192,6 +193,8 @@ def _coarse(piece: Input, parser_state: Any) -> Iterator[Token]:
             word = match.group(kind)
             start -= len(word)
             piece.position = position
+            if word == "}" and piece.owners:
+                piece.name = piece.owners.pop()  # a further region belongs to the same operation
             yield Token(_PUNCTUATION[word], word, start)
             continue
         start = match.start(kind)
@@ -245,6 +248,8 @@ def _coarse(piece: Input, parser_state: Any) -> Iterator[Token]:
                 kind = "DICT"
             else:
                 position, kind = start + 1, "LBRACE"
+                piece.owner = piece.name
+                piece.owners.append(piece.name)
             word = text[start:position]
         elif kind == "PROPERTIES":
             simple = _SIMPLE_PROPERTIES.match(text, start)

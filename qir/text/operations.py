@@ -196,6 +196,8 @@ class Actions(ValueActions):
             op = self._make(token, name, values, type, attributes, regions)
             if name == "func.func":
                 _take_argument_names(op)
+            elif name == "builtin.module" and len(op.regions) == 1 and not op.regions[0].blocks:
+                op.regions[0].add_block(Block())
             return op, token
         except QirError as error:
             reader.report(error)
@@ -342,10 +344,10 @@ class Actions(ValueActions):
             self.fail(values, "an argument is written %name: type")
         return values, reader.type_of(type), {} if attributes is None else dict(reader.dictionary(attributes)), location
 
-    def unnamed_parameter(self, c: list[Any]) -> tuple[None, Type, dict[str, Attribute], Token | None]:
-        type, attributes, location = c
+    def unnamed_parameter(self, c: list[Any]) -> tuple[None, Type, dict[str, Attribute], Token]:
+        type, attributes, _ = c
         reader = self.reader
-        return None, reader.type_of(type), {} if attributes is None else dict(reader.dictionary(attributes)), location
+        return None, reader.type_of(type), {} if attributes is None else dict(reader.dictionary(attributes)), type
 
     def returned(self, c: list[Any]) -> list[tuple[Type, dict[str, Attribute]]]:
         return [(self.reader.type_of(c[0]), {})]
@@ -378,7 +380,7 @@ class Actions(ValueActions):
     def enter(self, c: list[Any]) -> Frame:
         reader = self.reader
         assert reader.piece is not None
-        frame = reader.enter(reader.piece.name)
+        frame = reader.enter(reader.piece.owner)
         parameters, reader.parameters = reader.parameters, None
         if parameters is not None:
             self._arguments(self._new_block(), parameters)
@@ -386,10 +388,7 @@ class Actions(ValueActions):
 
     def region(self, c: list[Any]) -> Region:
         reader = self.reader
-        frame = reader.leave()
-        assert reader.piece is not None
-        reader.piece.name = frame.owner  # a further region belongs to the same operation
-        return Region(frame.blocks)
+        return Region(reader.leave().blocks)
 
     def block(self, c: list[Any]) -> None:
         return None
@@ -414,8 +413,7 @@ class Actions(ValueActions):
         for token, type, _, location in parameters:
             try:
                 if token is None:
-                    position = reader.piece.position if reader.piece is not None else 0
-                    reader.fail(position - 1, position, "the arguments of a block are written %name: type")
+                    self.fail(location, "the arguments of a block are written %name: type")
                 place = UNKNOWN if location is None else reader.located(location, token.start, token.end)
                 argument = BlockArgument(type, block, len(block.args), argument_name(token.text[1:]), place)
                 block.args.append(argument)

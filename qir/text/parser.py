@@ -17,6 +17,7 @@ from qir.ir.types import Type
 from qir.text.lexer import Input, Token
 from qir.text.reader import Reader, TooDeepError
 from qir.text.resources import bind_resources
+from qir.text.scanner import check_brackets
 
 if TYPE_CHECKING:
     from qir.dialects.builtin import ModuleOp
@@ -88,7 +89,9 @@ def parse_attribute(text: str, context: Context) -> Attribute:
 
 
 def _piece(rule: str, text: str, context: Context) -> Any:
-    return Reader(Source("-", text), context).parse_piece(rule, text, 0)
+    source = Source("-", text)
+    check_brackets(source)
+    return Reader(source, context).parse_piece(rule, text, 0)
 
 
 def _run(reader: Reader) -> None:

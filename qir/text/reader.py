@@ -24,7 +24,7 @@ from qir.ir.location import UNKNOWN, FileLineColLoc, Location, NameLoc, Source, 
 from qir.ir.types import FunctionType, NoneType, Type
 from qir.text.lexer import Input, Token
 from qir.text.scanner import MAX_DEPTH, skip_space, value_end
-from qir.text.syntax import compiled, expectation
+from qir.text.syntax import acceptable, compiled, expectation
 from qir.text.values import Call
 
 __all__ = ["MAX_ERRORS", "ForwardValue", "Frame", "Poison", "Reader", "TooDeepError", "count"]
@@ -118,7 +118,7 @@ class Reader:
         """An unexpected token in words."""
         token = error.token
         start = getattr(token, "start", None)
-        expected = expectation(error.expected)
+        expected = expectation(acceptable(error.state, error.expected))
         if token.type == "$END":
             end = (
                 self.piece.base + len(self.piece.text)
@@ -279,7 +279,7 @@ class Reader:
         if dialect is None:
             self.unregistered.setdefault(name, token.start)  # it may be of a domain that the module declares
             return
-        close = difflib.get_close_matches(name, dialect.ops, 1)
+        close = difflib.get_close_matches(name, dialect.names(), 1)
         hint = (
             f"did you mean {close[0]}?"
             if close

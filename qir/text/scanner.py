@@ -8,7 +8,7 @@ from typing import NoReturn
 from qir.ir.diagnostics import fail
 from qir.ir.location import Source, SourceLoc
 
-__all__ = ["MAX_DEPTH", "balanced", "skip_space", "type_end", "value_end"]
+__all__ = ["MAX_DEPTH", "balanced", "check_brackets", "skip_space", "type_end", "value_end"]
 
 MAX_DEPTH = 200
 """Brackets inside brackets, and regions inside regions, that a text may have."""
@@ -58,6 +58,16 @@ def balanced(source: Source, start: int, base: int = 0, text: str | None = None)
     return _fail(source, base + stack[-1], f"this '{text[stack[-1]]}' is not closed before the end of the text")
 
 
+def check_brackets(source: Source) -> None:
+    """Check that all brackets of a text are closed. Raises QirError as `balanced` does."""
+    position = 0
+    while (match := _STEP.search(source.text, position)) is not None:
+        first = match.group()[0]
+        if first == '"' and not match.group(1):
+            _fail(source, match.start(), "this string is not closed on its line", 'end it with "', len(match.group()))
+        position = balanced(source, match.start()) if first in _CLOSER else match.end()
+
+
 def type_end(source: Source, start: int) -> int:
     """The position after the type that begins at `start`: a name with its brackets, or a function type."""
     text = source.text
@@ -66,7 +76,9 @@ def type_end(source: Source, start: int) -> int:
         arrow = skip_space(text, end)
         if not text.startswith("->", arrow):
             _fail(source, arrow, "'->' is expected after the types of the operands", "write : (types) -> types")
-        result = skip_space(text, arrow + 2)
+        result = arrow + 2
+        while text.startswith((" ", "\t"), result):
+            result += 1
         if text.startswith("(", result):
             return balanced(source, result)
         end = type_end(source, result)

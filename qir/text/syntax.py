@@ -13,7 +13,7 @@ from qir.text.lexer import QirLexer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["STARTS", "compiled", "expectation", "grammar_text"]
+__all__ = ["STARTS", "acceptable", "compiled", "expectation", "grammar_text"]
 
 STARTS = ("file", "type", "attribute", "dictionary", "properties", "function_type", "location", "call")
 """The rules that a text can be parsed by: `file` is level 1, the others level 2."""
@@ -45,6 +45,26 @@ def compiled() -> tuple[lark.Lark, Any]:
         for rule in parser.rules:  # Lark looks these names up at each step; its own strings compare slowly
             rule.origin.name = str(rule.origin.name)
         found = _local.compiled = (parser, actions)
+    return found
+
+
+def acceptable(state: Any, terminals: Iterable[str]) -> list[str]:
+    """Those of the terminals that the parser can really take in `state`: LALR tables merge contexts, so that a state
+    lists some that only another context takes."""
+    states, end = state.parse_conf.states, state.parse_conf.end_state
+    found = []
+    for terminal in terminals:
+        stack = list(state.state_stack)
+        while (step := states[stack[-1]].get(terminal)) is not None:
+            rule = step[1]
+            if not hasattr(rule, "expansion"):  # a shift
+                found.append(terminal)
+                break
+            del stack[len(stack) - len(rule.expansion) :]
+            stack.append(states[stack[-1]][rule.origin.name][1])
+            if terminal == "$END" and stack[-1] == end:
+                found.append(terminal)
+                break
     return found
 
 

@@ -237,7 +237,7 @@ def modules(draw: st.DrawFn) -> ModuleOp:
         returned = draw(st.lists(st.sampled_from(visible), max_size=3)) if visible else []
         func.body.append(ReturnOp.create(returned))
         func.update_type()
-        if inputs and draw(st.booleans()):
+        if inputs and draw(st.integers(0, 1)):
             func.set_arg_attr(0, "t.x", draw(attributes))
         module.body.append(func)
     return module
