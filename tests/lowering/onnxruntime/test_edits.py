@@ -1,0 +1,155 @@
+"""A module edited by hand at any stage: the rest of the pipeline picks it up, and it shows in the artifact."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from qir.ir import Context, QirError
+from qir.lowering.onnxruntime import runtime
+from qir.lowering.onnxruntime.export import export
+from qir.passes import run_pipeline
+from qir.text import parse_module, print_module
+
+REST = "materialise,lower-to-onnxruntime,verify-target{target=onnxruntime}"
+
+
+@pytest.fixture
+def calibrated(float_net: Any, job: Any, tmp_path: Path) -> str:
+    """The text of a calibrated two-convolution net."""
+    n = float_net("edits")
+    x = n.op("Relu", n.convolution(n.input("x", "n", 3, 8, 8), 3, 8))
+    n.output(n.op("Relu", n.convolution(x, 8, 4)))
+    work = job(n)
+    work.run(f"annotate{{target=onnxruntime}},calibrate{{data={tmp_path / 'data.npz'} method=minmax}}")
+    return print_module(work.module)
+
+
+def finish(text: str, folder: Path, pipeline: str = REST) -> tuple[onnx.ModelProto, Path]:
+    """The edited text's artifact."""
+    ctx = Context()
+    module = parse_module(text, ctx)
+    run_pipeline(module, pipeline, ctx)
+    path = export(module, ctx, folder, "edited")[0].path
+    return onnx.load(path), path
+
+
+def initializers(model: onnx.ModelProto) -> dict[str, Any]:
+    return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+
+
+def kinds(model: onnx.ModelProto) -> list[str]:
+    return [n.op_type for n in model.graph.node]
+
+
+def test_a_changed_scale(calibrated: str, tmp_path: Path) -> None:
+    edited, count = re.subn(r"(qsim\.quantizer @x : .*?scale\()[^)]*\)", r"\g<1>0.125)", calibrated)
+    assert count == 1
+    before, after = initializers(finish(calibrated, tmp_path)[0]), initializers(finish(edited, tmp_path)[0])
+    assert before["x_scale"] != np.float32(0.125) and after["x_scale"] == np.float32(0.125)
+    # The bias's scale is a product with it, and follows.
+    weight = next(k for k in after if k.startswith("w") and k.endswith("_scale"))
+    bias = next(k for k in after if k.startswith("b") and k.endswith("_scale"))
+    assert np.array_equal(after[bias], np.float32(0.125) * after[weight])
+
+
+def test_a_deleted_fake(calibrated: str, tmp_path: Path) -> None:
+    """Without its fake the first convolution's input is float: the convolution runs in float, and nothing else does."""
+    line = next(line for line in calibrated.splitlines() if "= qsim.fake %x by @x" in line)
+    name = line.split("=")[0].strip()
+    biases = [line for line in calibrated.splitlines() if "qsim.fake" in line and re.search(r"by @b", line)]
+    edited = calibrated.replace(line + "\n", "").replace(f"({name},", "(%x,")
+    # Its bias has the product of the deleted quantizer's scale: it goes too.
+    bias = biases[0].split("=")[0].strip()
+    source = re.search(r"fake (%\S+) by", biases[0])
+    assert source is not None
+    edited = edited.replace(biases[0] + "\n", "").replace(f"{bias})", f"{source[1]})")
+    whole = kinds(finish(calibrated, tmp_path)[0])
+    model, path = finish(edited, tmp_path)
+    assert kinds(model).count("QuantizeLinear") == whole.count("QuantizeLinear") - 1
+    kernels = runtime.kernels_of(path)
+    assert kernels.integer == 1 and len(kernels.in_float) == 1
+
+
+def test_a_shared_quantizer(calibrated: str, tmp_path: Path) -> None:
+    """Both activations by one quantizer: one scale and zero point in the artifact for both."""
+    names = re.findall(r"qsim\.quantizer (@\S+) : u8", calibrated)
+    assert len(names) == 3
+    edited = "\n".join(
+        line for line in calibrated.splitlines() if not line.strip().startswith(f"qsim.quantizer {names[2]} ")
+    ).replace(f"by {names[2]} ", f"by {names[1]} ")
+    model, path = finish(edited, tmp_path)
+    activations = [
+        k for k in initializers(model) if k.endswith("_zero_point") and initializers(model)[k].dtype == np.uint8
+    ]
+    assert len(activations) == 2
+    quantizes = [n for n in model.graph.node if n.op_type == "QuantizeLinear"]
+    assert quantizes[1].input[1:] == quantizes[2].input[1:]
+    assert runtime.kernels_of(path).in_float == ()
+
+
+def test_an_edited_lowered_module(calibrated: str, tmp_path: Path) -> None:
+    """At the last stage too: a scale in the text of the lowered module is the artifact's."""
+    ctx = Context()
+    module = parse_module(calibrated, ctx)
+    run_pipeline(module, REST, ctx)
+    text = print_module(module)
+    edited, count = re.subn(r"(%x_scale = onnx\.Constant\(\) \{.*?dense<)[^>]*>", r"\g<1>0.25>", text)
+    assert count == 1
+    assert initializers(finish(edited, tmp_path, "canonicalize")[0])["x_scale"] == np.float32(0.25)
+
+
+# ---------------------------------------------------------------------- errors
+def test_missing_runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(QirError, match="onnxruntime is not installed") as caught:
+        runtime.run(tmp_path / "model.onnx", {})
+    assert caught.value.diagnostics[0].hint == "pip install onnxruntime"
+
+
+def test_export_without_the_runtime_warns(calibrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "version", lambda: None)
+    ctx = Context()
+    module = parse_module(calibrated, ctx)
+    run_pipeline(module, REST, ctx)
+    assert export(module, ctx, tmp_path, "unchecked")[0].path.exists()
+    assert ["the artifact was not run: onnxruntime is not installed"] == [
+        d.message for d in ctx.diagnostics if d.severity.value == "warning"
+    ]
+
+
+def test_a_module_that_is_not_lowered(calibrated: str, tmp_path: Path) -> None:
+    ctx = Context()
+    with pytest.raises(QirError, match=r"onnxruntime cannot run 'qsim\.fake': it was not lowered"):
+        export(parse_module(calibrated, ctx), ctx, tmp_path, "model")
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_an_operator_that_the_runtime_does_not_have(calibrated: str, tmp_path: Path) -> None:
+    """A model that the runtime cannot load is no artifact: nothing is left behind."""
+    ctx = Context(allow_unregistered=True)
+    module = parse_module(calibrated.replace("onnx.Relu(", "my.domain.Relu("), ctx)
+    run_pipeline(module, REST, ctx)
+    with pytest.raises(QirError, match="onnxruntime .* cannot load it"):
+        export(module, ctx, tmp_path, "model")
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_a_wrong_artifact_is_not_handed_over(calibrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the runtime computes something else than the simulation, the export fails."""
+    ctx = Context()
+    module = parse_module(calibrated, ctx)
+    run_pipeline(module, REST, ctx)
+    real = runtime.run
+    monkeypatch.setattr(runtime, "run", lambda path, feed: {k: -v for k, v in real(path, feed).items()})
+    with pytest.raises(QirError, match="on a sample, onnxruntime's result is only"):
+        export(module, ctx, tmp_path, "model")
+    assert not list(tmp_path.glob("*.onnx"))
