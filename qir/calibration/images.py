@@ -47,19 +47,21 @@ class ImageFolder:
             fail(place, f"unknown layout '{self.layout}'", "it is nchw or nhwc")
         channels, height, width = shape[1:] if self.layout == "nchw" else (shape[3], shape[1], shape[2])
         if channels not in (None, 1, 3):
-            fail(place, f"images have 1 or 3 channels, the model's input has {channels}", "is the layout right? it is nchw or nhwc")
+            message = f"images have 1 or 3 channels, the model's input has {channels}"
+            fail(place, message, "is the layout right? it is nchw or nhwc")
         self.channels = channels or 3
         if not self.size and height is not None and width is not None:
             self.size = (width, height)
         if len(self.size) == 1:
             self.size = (self.size[0], self.size[0])
         if len(self.size) not in (0, 2):
-            fail(place, f"size takes width and height, not {len(self.size)} numbers")
+            fail(place, f"size takes width and height, not {len(self.size)} numbers", "write size=224,224")
         for option, value in (("mean", self.mean), ("scale", self.scale)):
             if len(value) not in (0, 1, self.channels):
-                fail(place, f"{option} takes one number, or one for each of the {self.channels} channels, not {len(value)}")
+                message = f"{option} takes one number, or one for each of the {self.channels} channels, not {len(value)}"
+                fail(place, message, f"write {option}=1.0 or {option}=1.0,2.0,3.0")
         if self.specs[0].dtype.kind != "f" and (self.mean or self.scale):
-            fail(place, f"mean and scale need a float input, the model's is {self.specs[0].dtype}")
+            fail(place, f"mean and scale need a float input, the model's is {self.specs[0].dtype}", "leave them out")
 
     def __iter__(self) -> Iterator[Record]:
         for file in self.files:

@@ -103,7 +103,7 @@ def kl_range(histogram: Histogram, scheme: Scheme, bins: int = 2048, stride: int
     codes = int(scheme.qmax) - int(scheme.qmin) + 1 if scheme.storage.is_integer else 256
     levels = codes if one_sided else codes // 2
     best, threshold = float("inf"), len(folded)
-    for end in range(min(levels, len(folded)), len(folded) + 1, stride):
+    for end in (*range(min(levels, len(folded)), len(folded), stride), len(folded)):
         p = folded[:end].copy()
         held = p > 0
         p[-1] += folded[end:].sum()
