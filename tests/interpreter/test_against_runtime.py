@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import onnx.helper as oh
+import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
 from qir.frontends.onnx import import_onnx
 from qir.interpreter import Plan, as_array
 from qir.ir import Context
-
-ort = pytest.importorskip("onnxruntime")
 
 Case = tuple[str, dict[str, Any], dict[str, Any], int]
 """Operator, operands (the first is the input), attributes, opset."""

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
 from qir.frontends.onnx import import_onnx
 from qir.interpreter import Plan, as_array
 from qir.ir import Context
-
-ort = pytest.importorskip("onnxruntime")
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 ZOO = (

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx.helper as oh
+import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
@@ -13,8 +14,6 @@ from qir.frontends.onnx import import_onnx
 from qir.interpreter import Plan, as_array
 from qir.ir import Context
 from qir.text import parse_module
-
-ort = pytest.importorskip("onnxruntime")
 
 X = np.array([[1.0, -2.0, 3.0], [0.3, 0.6, -9.0]], np.float32)
 
