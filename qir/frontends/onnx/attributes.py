@@ -16,7 +16,6 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-import onnx
 from google.protobuf import text_format
 from onnx import AttributeProto
 

@@ -15,8 +15,8 @@ from qir.dialects.func import FuncOp
 from qir.dialects.onnx_types import UNKNOWN_TYPE
 from qir.frontends.onnx import fields as F
 from qir.frontends.onnx.attributes import opaque_text, write_attribute
-from qir.frontends.onnx.opsets import UNDECLARED, opset_imports
 from qir.frontends.onnx.names import Names
+from qir.frontends.onnx.opsets import UNDECLARED, opset_imports
 from qir.frontends.onnx.tensors import tensor_proto
 from qir.frontends.onnx.types import DIMS, TYPE, type_proto
 from qir.frontends.onnx.write import LARGEST, External, write_files
@@ -197,7 +197,7 @@ class _Exporter:
     def body(
         self, proto: Any, block: Block, attributes: Mapping[str, Attribute], names: Names, graph: onnx.GraphProto | None
     ) -> None:
-        """Nodes, initializers and value infos of a block. `proto` is the graph or function, `graph` None for the latter."""
+        """Nodes, initializers and value infos of a block; `proto` is the graph or function, `graph` None for these."""
         default = F.VALUE_INFO in attributes
         explicit = F.names_of(attributes.get(F.EXPLICIT))
         also_inputs: list[tuple[int, Attribute, Operation]] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import onnx
@@ -14,18 +13,17 @@ from qir.dialects.onnx_types import UNKNOWN_TYPE
 from qir.frontends.onnx import fields as F
 from qir.frontends.onnx.attributes import proto_attr
 from qir.frontends.onnx.errors import NotText, Place
-from qir.frontends.onnx.graphs import GraphReader, Scope
+from qir.frontends.onnx.graphs import GraphReader
 from qir.frontends.onnx.infer import inferred_model
 from qir.frontends.onnx.opsets import opset_attributes, undeclared_domains
 from qir.frontends.onnx.read import read_model
+from qir.frontends.onnx.scopes import Infos, Scope
 from qir.frontends.onnx.tensors import TensorReader
 from qir.frontends.onnx.types import Types
 from qir.ir.attributes import (
     ArrayAttr,
     Attribute,
     DenseResourceAttr,
-    DictAttr,
-    IntegerAttr,
     StringAttr,
     UnitAttr,
     dense_from_bytes,
@@ -135,7 +133,7 @@ class _Importer:
             own[F.NAME] = StringAttr(graph.name)
         block.append(ReturnOp.create(values))
         self._finish(func, inputs, outputs, own)
-        module.attributes.update(undeclared_domains(reader.domains(), model.opset_import))
+        module.attributes.update(undeclared_domains(reader.node_reader.domains(), model.opset_import))
         module.body.append(func)
         symbols = {"main"}
         for function in model.functions:
@@ -157,7 +155,7 @@ class _Importer:
             )
         if model.ir_version > onnx.IR_VERSION:
             place.fail(
-                f"the model has ir_version {model.ir_version}, onnx {onnx.__version__} knows them up to {onnx.IR_VERSION}",
+                f"the model has ir_version {model.ir_version}, onnx {onnx.__version__} knows {onnx.IR_VERSION} at most",
                 "install a newer onnx package, or export the model for an older version",
             )
         if not model.opset_import and model.ir_version >= 3:
@@ -225,7 +223,7 @@ class _Importer:
         listed = {i.name: self.types.read(i.type).type for i in function.value_info if i.HasField("type")}
         func = make_func(symbol, [])
         block, scope = func.body, Scope()
-        infos = reader.infos(function, (), None)
+        infos = Infos.read(function, (), None, self.types)
         for name in function.input:
             reader.define(scope, name, block.add_arg(listed.get(name, UNKNOWN_TYPE), name), "function input")
         ops = reader.nodes(function.node, block, scope, infos, None)

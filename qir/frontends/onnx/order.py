@@ -11,7 +11,7 @@ from onnx import AttributeProto
 from qir.frontends.onnx.errors import Place
 
 if TYPE_CHECKING:
-    from qir.frontends.onnx.graphs import Scope
+    from qir.frontends.onnx.scopes import Scope
     from qir.ir.core import Value
 
 __all__ = ["names_read", "sort_nodes"]

@@ -21,7 +21,7 @@ __all__ = ["ShapeInference", "infer_shapes", "refined"]
 @register_pass
 @attrs.frozen
 class ShapeInference(Pass):
-    """Refine types by ONNX's shape inference: sizes and element types that were unknown, and sizes that a rewrite changed.
+    """Refine types by ONNX's shape inference: what was unknown, and sizes that a rewrite changed.
 
     What is known stays where inference knows less. Names of dimensions (onnx.dims) that no longer fit are dropped.
     """
@@ -62,8 +62,10 @@ def _type(proto: onnx.TypeProto) -> Type:
 
 
 def refined(old: Type, new: Type) -> Type:
-    """`old` with what `new` knows better: an unknown type, element type, rank or size; where both know and differ, sizes
-    are those of `new` and element types those of `old`."""
+    """`old` with what `new` knows better: an unknown type, element type, rank or size.
+
+    Where both know and differ, sizes are those of `new` and element types those of `old`.
+    """
     if old == UNKNOWN_TYPE:
         return new
     if not isinstance(old, TensorType) or not isinstance(new, TensorType):
