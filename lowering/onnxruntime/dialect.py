@@ -15,17 +15,47 @@ from typing import ClassVar
 from qir.ir.context import Dialect
 from qir.ir.core import Operation, Trait, Value
 from qir.ir.definition import (
-    ANY_TENSOR, FLOAT, FLOAT_TENSOR, INT, INTS, STRING, TypeConstraint, attr, op_def, operand, optional_attr,
-    optional_operand, result, tensor_of, variadic_operand,
+    ANY_TENSOR,
+    FLOAT,
+    FLOAT_TENSOR,
+    INT,
+    INTS,
+    STRING,
+    TypeConstraint,
+    attr,
+    op_def,
+    operand,
+    optional_attr,
+    optional_operand,
+    result,
+    tensor_of,
+    variadic_operand,
 )  # fmt: skip
 from qir.ir.types import FloatType, IntegerType, NoneType, TensorType, Type, f32, i8, i32, ui8
 from qir.ir.verifier import Verifier
 
 __all__ = [
-    "DIALECT", "MICROSOFT", "DequantizeLinearOp", "DynamicQuantizeLinearOp", "MatMulIntegerToFloatOp", "NodeProtoOp",
-    "QGemmOp", "QLinearAddOp", "QLinearAveragePoolOp", "QLinearConcatOp", "QLinearConvOp", "QLinearGlobalAveragePoolOp",
-    "QLinearLeakyReluOp", "QLinearMatMulOp", "QLinearMulOp", "QLinearSigmoidOp", "QLinearSoftmaxOp", "QLinearWhereOp",
-    "QuantizeLinearOp", "STORED", "required_opset",
+    "DIALECT",
+    "MICROSOFT",
+    "STORED",
+    "DequantizeLinearOp",
+    "DynamicQuantizeLinearOp",
+    "MatMulIntegerToFloatOp",
+    "NodeProtoOp",
+    "QGemmOp",
+    "QLinearAddOp",
+    "QLinearAveragePoolOp",
+    "QLinearConcatOp",
+    "QLinearConvOp",
+    "QLinearGlobalAveragePoolOp",
+    "QLinearLeakyReluOp",
+    "QLinearMatMulOp",
+    "QLinearMulOp",
+    "QLinearSigmoidOp",
+    "QLinearSoftmaxOp",
+    "QLinearWhereOp",
+    "QuantizeLinearOp",
+    "required_opset",
 ]  # fmt: skip
 
 MICROSOFT = "com.microsoft"

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qir.ir import Operation, TensorType, Trait, f32, i8, i32, ui8
+from qir.lowering.onnxruntime.activations import all_dequantized
 from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp
-from qir.lowering.onnxruntime.fuse import (
+from qir.lowering.onnxruntime.groups import (
     BYTES,
     edges,
     element,
@@ -23,7 +24,6 @@ from qir.lowering.onnxruntime.fuse import (
     is_scalar,
     parameters,
 )
-from qir.lowering.onnxruntime.patterns import all_dequantized
 from qir.rewrite import RewritePattern, Rewriter, Value
 from qir.rewrite.constants import constant_array
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from qir.dialects.builtin import ModuleOp
 from qir.ir import Context, Diagnostic, Operation, QirError, Severity, TensorType
+from qir.lowering.onnxruntime.activations import all_dequantized
 from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp, required_opset
 from qir.lowering.onnxruntime.fuse import Fusion, fusing_patterns
-from qir.lowering.onnxruntime.patterns import all_dequantized
 
 __all__ = ["left_in_float", "verify_lowered"]
 

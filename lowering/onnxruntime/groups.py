@@ -1,0 +1,135 @@
+"""The QDQ graph as the runtime reads it: groups of an operator, its DequantizeLinears and what follows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from qir.ir import Operation, TensorType, Trait, Type, i8, ui8
+from qir.lowering.onnxruntime.activations import clip_range
+from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp
+from qir.rewrite import Value
+from qir.rewrite.constants import constant_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "BYTES",
+    "Group",
+    "edges",
+    "element",
+    "equal_parameters",
+    "group_of",
+    "implied",
+    "is_output",
+    "is_scalar",
+    "parameters",
+]
+
+BYTES = (ui8, i8)
+
+
+# ---------------------------------------------------------------------- reading the graph as the runtime does
+def edges(value: Value) -> list[Operation]:
+    """The operations that read a value, once per operand; a graph output is no edge."""
+    return [user for user, count in value.uses.items() if not user.has_trait(Trait.TERMINATOR) for _ in range(count)]
+
+
+def is_output(value: Value) -> bool:
+    """Whether a value is a result of its graph."""
+    return any(user.has_trait(Trait.TERMINATOR) for user in value.uses)
+
+
+def parameters(op: DequantizeLinearOp | QuantizeLinearOp) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Scale and zero point, None where they are computed. An absent zero point is 0."""
+    import numpy as np
+
+    scale = constant_array(op.operands[1])
+    zero = constant_array(op.operands[2]) if len(op.operands) > 2 else np.zeros_like(scale, np.int32)
+    return None if scale is None or zero is None else (scale, zero)
+
+
+def is_scalar(op: DequantizeLinearOp | QuantizeLinearOp) -> bool:
+    """Whether the parameters are constant and one for the whole tensor, and the zero point is given."""
+    found = parameters(op)
+    return found is not None and found[0].size == 1 == found[1].size and len(op.operands) > 2
+
+
+def equal_parameters(a: DequantizeLinearOp | QuantizeLinearOp, b: DequantizeLinearOp | QuantizeLinearOp) -> bool:
+    """Whether both have the same constant scalar scale and zero point."""
+    if not is_scalar(a) or not is_scalar(b):
+        return False
+    (scale, zero), (other_scale, other_zero) = parameters(a), parameters(b)  # type: ignore[misc]
+    return bool(scale == other_scale and zero == other_zero and zero.dtype == other_zero.dtype)
+
+
+def element(value: Value) -> Type:
+    """Element type of a tensor."""
+    assert isinstance(value.type, TensorType)
+    return value.type.element
+
+
+@attrs.frozen
+class Group:
+    """An operator with its DequantizeLinears (one per operand, None for other operands), and what follows it."""
+
+    op: Operation
+    dqs: tuple[DequantizeLinearOp | None, ...]
+    clip: Operation | None = None
+    q: QuantizeLinearOp | None = None
+
+    @property
+    def inputs(self) -> list[DequantizeLinearOp]:
+        return [dq for dq in self.dqs if dq is not None]
+
+    @property
+    def touched(self) -> bool:
+        """Whether somebody meant to quantize it: what it reads was dequantized."""
+        return bool(self.inputs)
+
+
+def group_of(op: Operation) -> Group | str:
+    """The group around an operator of one result, or why the runtime sees none."""
+    dqs = tuple(d if isinstance(d := v.defining_op, DequantizeLinearOp) else None for v in op.operands)
+    result = op.results[0]
+    readers, clip = edges(result), None
+    if len(readers) == 1 and readers[0].name in ("onnx.Relu", "onnx.Clip"):
+        behind = readers[0].results[0]
+        if len(edges(behind)) == 1 and not is_output(behind):
+            clip = readers[0]
+            q = edges(behind)[0]
+            if not isinstance(q, QuantizeLinearOp):
+                return f"no QuantizeLinear follows the {clip.name.removeprefix('onnx.')} behind it"
+            if not implied(clip, q):
+                return f"the codes behind it do not imply the {clip.name.removeprefix('onnx.')}"
+            if is_output(result):
+                return "its float result is an output of the graph"
+            return Group(op, dqs, clip, q)
+    qs = [r for r in readers if isinstance(r, QuantizeLinearOp)]
+    if not qs:
+        return Group(op, dqs)
+    if len(readers) > 1 or is_output(result):
+        return "its result is read in float beside the QuantizeLinear"
+    return Group(op, dqs, None, qs[0])
+
+
+def implied(clip: Operation, q: QuantizeLinearOp) -> bool:
+    """Whether saturation of the codes does all that a Relu or Clip does."""
+    import numpy as np
+
+    found = parameters(q)
+    if found is None or found[0].size != 1 or found[0].dtype != "float32" or found[1].dtype.kind not in "iu":
+        return False
+    if found[1].dtype.name not in ("int8", "uint8", "int16", "uint16"):
+        return False
+    scale, zero = float(found[0].reshape(())), int(found[1].reshape(()))
+    info = np.iinfo(found[1].dtype)
+    if clip.name == "onnx.Relu":
+        return zero == int(info.min)
+    bounds = clip_range(clip)
+    if bounds is None:
+        return False
+    low, high = (float(np.rint(np.float32(b) / np.float32(scale))) + zero for b in bounds)
+    return low <= info.min and high >= info.max
