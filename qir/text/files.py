@@ -8,11 +8,11 @@ import tempfile
 
 from qir.ir.attributes import ArrayAttr, Attribute, StringAttr
 from qir.ir.core import Operation
-from qir.ir.diagnostics import QirError, fail
-from qir.ir.tensors import FileTensor, Tensor
+from qir.ir.diagnostics import fail
+from qir.ir.tensors import Tensor
 from qir.text.printer import Printer
 from qir.text.resources import RESOURCE_FILES
-from qir.text.safetensors import SideFile, read_side_file, write_side_file
+from qir.text.safetensors import SideFile, SideTensor, identity, write_side_file
 
 __all__ = ["write_module"]
 
@@ -100,34 +100,29 @@ def _write_weights(path: str, resources: dict[str, Tensor], written: list[str]) 
 
 def _kept_files(resources: dict[str, Tensor]) -> list[tuple[str, set[str]]]:
     """Side files that already hold some of the data under the same keys, each with those keys."""
-    files: dict[str, SideFile | None] = {}
+    files: dict[str, SideFile] = {}
     kept: dict[str, set[str]] = {}
     for key, tensor in resources.items():
-        if not isinstance(tensor, FileTensor) or not tensor.path.endswith(".safetensors"):
-            continue
-        if tensor.path not in files:
-            try:
-                files[tensor.path] = read_side_file(tensor.path)
-            except QirError:
-                files[tensor.path] = None  # gone or replaced since it was mapped: the mapping still has the data
-        file = files[tensor.path]
-        if file is None or file.entries.get(key) != (tensor.offset, tensor.size):
-            continue
-        if len(file.buffer) != len(tensor.buffer) or file.buffer[: tensor.offset] != tensor.buffer[: tensor.offset]:
-            continue
-        kept.setdefault(tensor.path, set()).add(key)
-    # A key is looked up in the files in order: one that a file holds for another tensor must not hide the right one.
+        if isinstance(tensor, SideTensor) and tensor.file.entries.get(key) == (tensor.offset, tensor.size):
+            file = files.setdefault(tensor.path, tensor.file)
+            if file.identity == tensor.file.identity and _unchanged(file):
+                kept.setdefault(tensor.path, set()).add(key)
+    # A key is looked up in the files in order: a file must not come before another that is to give one of its keys.
     result: list[tuple[str, set[str]]] = []
     for path, keys in kept.items():
-        file = files[path]
-        assert file is not None
-        taken = {k for _, earlier in result for k in earlier}
-        if any(k in file.entries and k not in keys and k in taken for k in resources):
-            pass  # the earlier file comes first, and has it
-        hidden = {k for k in keys if any(k in (f.entries if (f := files[p]) is not None else ()) for p, _ in result)}
-        if keys - hidden:
-            result.append((path, keys - hidden))
+        earlier = [files[other].entries for other, _ in result]
+        visible = {key for key in keys if not any(key in entries for entries in earlier)}
+        if visible:
+            result.append((path, visible))
     return result
+
+
+def _unchanged(file: SideFile) -> bool:
+    """Whether the file of that name is still the one that is mapped."""
+    try:
+        return identity(file.path) == file.identity
+    except OSError:
+        return False
 
 
 def _in_order(plan: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from qir.ir.attributes import ArrayAttr, StringAttr
 from qir.ir.core import Operation
 from qir.ir.diagnostics import fail
 from qir.ir.location import SourceLoc
-from qir.ir.tensors import FileTensor, Tensor, storage_size
+from qir.ir.tensors import Tensor, storage_size
 from qir.ir.types import TensorType
 from qir.text.literals import unquote
 from qir.text.safetensors import SideFile, read_side_file
@@ -74,7 +74,7 @@ def bind_resources(reader: Reader, module: Operation, folder: str) -> None:
                 size = _size(type, place)
                 if entry[1] != size:
                     fail(place, f"'{key}' has {entry[1]} bytes in {os.path.basename(file.path)}, {type} needs {size}")
-                found = FileTensor(file.path, file.buffer, entry[0], entry[1], type)
+                found = file.tensor(key, type)
                 break
         if found is None and key in blobs:
             digits, begin, end = blobs[key]

@@ -16,10 +16,10 @@ from typing import Any
 import attrs
 
 from qir.ir.diagnostics import fail
-from qir.ir.tensors import Tensor, map_file
-from qir.ir.types import FloatType, IntegerType, Type
+from qir.ir.tensors import FileTensor, Tensor, map_file
+from qir.ir.types import FloatType, IntegerType, TensorType, Type
 
-__all__ = ["SideFile", "read_side_file", "write_side_file"]
+__all__ = ["SideFile", "SideTensor", "identity", "read_side_file", "write_side_file"]
 
 _MAX_HEADER = 100_000_000
 _NAMES = {
@@ -49,11 +49,34 @@ class SideFile:
     path: str
     buffer: memoryview = attrs.field(repr=False)
     entries: dict[str, tuple[int, int]] = attrs.field(repr=False)
+    identity: tuple[int, ...] = ()
+
+    def tensor(self, key: str, type: TensorType) -> SideTensor:
+        """A handle on the tensor `key`, whose size the caller has checked."""
+        offset, size = self.entries[key]
+        return SideTensor(self, offset, size, type)
+
+
+class SideTensor(FileTensor):
+    """A tensor in a side file; `file` knows whether the file of that name is still the one that is mapped."""
+
+    __slots__ = ("file",)
+
+    def __init__(self, file: SideFile, offset: int, size: int, type: TensorType) -> None:
+        super().__init__(file.path, file.buffer, offset, size, type)
+        self.file = file
+
+
+def identity(path: str) -> tuple[int, ...]:
+    """What tells a file from another that takes its name. Raises OSError."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_side_file(path: str) -> SideFile:
     """Map a side file and read its header. Raises QirError where it is missing, cut short or malformed."""
     try:
+        known = identity(path)
         buffer = map_file(path)
     except OSError as error:
         fail(path, f"the file of weights cannot be read: {error.strerror}", "keep it beside the text that names it")
@@ -80,7 +103,7 @@ def read_side_file(path: str) -> SideFile:
     for name, (offset, size) in entries.items():
         if offset + size > total:
             fail(path, f"the file is cut short: the tensor '{name}' ends at byte {offset + size}, the file at {total}")
-    return SideFile(path, buffer, entries)
+    return SideFile(path, buffer, entries, known)
 
 
 def write_side_file(path: str, tensors: Mapping[str, Tensor]) -> None:

@@ -62,6 +62,7 @@ keys = words | st.sampled_from(
     ["loc", "dense", "tensor", "true", "unit", "array", "at", "return", "onnx.x", "a b", "ü", "0"]
 )
 
+flags = st.booleans()
 symbols = strings.filter(bool)  # MLIR has no empty symbol
 
 integer_types = st.builds(IntegerType, st.sampled_from([1, 2, 4, 8, 16, 32, 64, 7]), st.sampled_from(["", "s", "u"]))
@@ -237,7 +238,8 @@ def modules(draw: st.DrawFn) -> ModuleOp:
         returned = draw(st.lists(st.sampled_from(visible), max_size=3)) if visible else []
         func.body.append(ReturnOp.create(returned))
         func.update_type()
-        if inputs and draw(st.integers(0, 1)):
+        keyed = draw(flags)
+        if inputs and keyed:
             func.set_arg_attr(0, "t.x", draw(attributes))
         module.body.append(func)
     return module
