@@ -12,10 +12,11 @@ from qir.ir.core import Operation, OpResult, Trait, Value
 from qir.ir.diagnostics import Diagnostic, QirError, Severity
 from qir.ir.types import NoneType
 from qir.rewrite.control import RewriteControl, control_of
+from qir.rewrite.events import describe
 from qir.rewrite.language import Pattern
 from qir.rewrite.matcher import Progress
 from qir.rewrite.pattern_set import LOOK, PatternSet, RewritePattern
-from qir.rewrite.rewriter import Rewriter, describe
+from qir.rewrite.rewriter import Rewriter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,7 +147,7 @@ class _Driver:
             if not isinstance(value.type, NoneType) and (definer is None or not definer.traits & Trait.CONSTANT_LIKE):
                 return False
         tensors = folder(op)
-        if tensors is None:
+        if tensors is None or any(t is None and r.uses for r, t in zip(op.results, tensors, strict=False)):
             return False
         rewriter = self.rewriter
         rewriter.start(op, (op,))

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qir.ir.attributes import Attribute, DenseResourceAttr, StringAttr, TensorAttr, attribute, dense_from_numpy
+from qir.ir.attributes import DenseResourceAttr, TensorAttr, attribute, dense_from_numpy
 from qir.ir.context import Context
 from qir.ir.core import Block, BlockArgument, Operation, OpResult, Region, Trait, Value
 from qir.ir.location import UNKNOWN, Location, fuse
 from qir.ir.symbols import SymbolTable
 from qir.ir.types import NoneType, TensorType, Type, none
+from qir.rewrite.events import describe, encode_attribute, update_function
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from qir.rewrite.pattern_set import PatternSet, RewritePattern
 
 __all__ = ["Rewriter"]
-
-OUTPUT_NAME = "onnx.name"
 
 
 class Rewriter:
@@ -221,7 +220,7 @@ class Rewriter:
             places = [(user, [i for i, v in enumerate(user.operands) if v is old]) for user in returned]
             old.replace_all_uses_with(new)
             for user, indices in places:
-                _update_function(user, indices, old, new)
+                update_function(user, indices, old, new)
             self.changes += 1
             self._revisit((new,))
             self._lost_use(old)
@@ -384,39 +383,3 @@ class Rewriter:
                         further.extend(user.results)
             level += 1
             values = further
-
-
-def encode_attribute(cls: type[Operation] | None, name: str, value: Any) -> Attribute:
-    """The attribute of a Python value, of the kind that the operation's definition or ONNX's schema wants."""
-    if isinstance(value, Attribute):
-        return value
-    definition = cls.definition if cls is not None else None
-    field = definition.attributes.get(name) if definition is not None else None
-    if field is not None:
-        return field.kind.encode(value)
-    schema = getattr(definition, "schema", None)
-    if schema is not None and name in schema.attributes:
-        from qir.dialects.onnx_build import encode
-
-        return encode(schema, name, value)
-    return attribute(value)
-
-
-def _update_function(terminator: Operation, indices: Sequence[int], old: Value, new: Value) -> None:
-    """A function's type follows what it returns; its outputs keep the names by which users know them."""
-    func = terminator.parent_op
-    if func is None or func.name != "func.func":
-        return
-    if new.type != old.type:
-        func.update_type()  # type: ignore[attr-defined]
-    if old.name is not None and new.name != old.name:
-        for index in indices:
-            if func.res_attr(index, OUTPUT_NAME) is None:  # type: ignore[attr-defined]
-                func.set_res_attr(index, OUTPUT_NAME, StringAttr(old.name))  # type: ignore[attr-defined]
-
-
-def describe(op: Operation) -> str:
-    """One operation as text, for traces."""
-    from qir.text import print_op
-
-    return print_op(op).strip()

@@ -109,7 +109,7 @@ def test_binary_input(tmp_path: Path):
 
 
 def test_too_many_weights_for_standard_output(monkeypatch: pytest.MonkeyPatch):
-    import qir.tools.qir_opt as tool
+    import qir.tools._opt_job as tool
 
     monkeypatch.setattr(tool, "STDOUT_LIMIT", 16)
     big = (

@@ -48,6 +48,8 @@ def _small(op: Operation, limit: int) -> bool:
     for result in op.results:
         if not result.uses:
             continue
+        if not isinstance(result.type, TensorType):  # sequences and optionals have no constants
+            return False
         count = _count(result.type)
         if count is None:
             count = _predicted(op)
