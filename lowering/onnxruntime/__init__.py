@@ -67,7 +67,7 @@ TARGET = Target(
     opset={"ai.onnx": 13},
     verify=_verify,
     notes=(
-        "The runtime fuses when it loads the model, from optimization level EXTENDED on; onnxruntime-fuse is that fusion.",
-        "Integer kernels are simulated bit for bit on CPUs with AVX512-VNNI or AVX-VNNI; without, uint8 times int8 saturates.",
+        "The runtime fuses when it loads the model, from level EXTENDED on; onnxruntime-fuse is that fusion.",
+        "Integer kernels are simulated bit for bit on CPUs with VNNI; without, uint8 times int8 saturates.",
     ),
 )

@@ -30,7 +30,7 @@ def _bounds(m: Match) -> tuple[float, int, int, int] | None:
 
 @pattern
 def relu_implied(x: Value, q: Quantizer) -> Node:
-    """encode(relu(x)) = encode(x) where the zero point is the smallest code: saturation does what the rectifier does."""
+    """encode(relu(x)) = encode(x) where the zero point is the smallest code: saturation does the rectifier's work."""
     return encode(onnx.Relu(x), q)
 
 
@@ -49,7 +49,7 @@ def _(m: Match, rewriter: Rewriter) -> Operation:
 
 @pattern
 def clip_implied(x: Value, q: Quantizer) -> Node:
-    """encode(clip(x, lo, hi)) = encode(x) where both bounds saturate: rhe(lo / s) + z <= qmin, rhe(hi / s) + z >= qmax."""
+    """encode(clip(x, lo, hi)) = encode(x) where both bounds saturate: code(lo) <= qmin, code(hi) >= qmax."""
     return encode(onnx.Clip(x, rest("bounds")).bind("clip"), q)
 
 

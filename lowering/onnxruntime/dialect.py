@@ -70,7 +70,7 @@ STORED: dict[Type, int] = {
     FloatType("f4E2M1FN"): 23,
     **{IntegerType(2, sign): 25 for sign in ("", "u")},
 }
-"""Element types of codes, with the opset from which QuantizeLinear and DequantizeLinear take them (i32: the latter only)."""
+"""Element types of codes, with the opset from which the two converters take them (i32: only DequantizeLinear)."""
 
 CODES = TypeConstraint("a tensor of codes", lambda t: isinstance(t, TensorType) and t.element in STORED)
 BYTES = tensor_of(ui8, i8)
@@ -95,7 +95,7 @@ def _count(value: Value) -> int | None:
 
 
 class NodeProtoOp(Operation):
-    """Base: an operation that is exactly one NodeProto. Every absent operand but trailing ones is an ``onnx.NoValue``."""
+    """Base: an operation that is exactly one NodeProto. An absent operand before others is an ``onnx.NoValue``."""
 
     __slots__ = ()
     domain: ClassVar[str] = ""
@@ -129,7 +129,7 @@ def _scalar(op: Operation, *names: str) -> Iterator[str]:
 
 # ---------------------------------------------------------------------- ai.onnx
 class _AxisOp(NodeProtoOp):
-    """What QuantizeLinear and DequantizeLinear share: a scale per tensor, per index of an axis, or per block along it."""
+    """What the two converters share: a scale per tensor, per index of an axis, or per block along it."""
 
     __slots__ = ()
     axis = attr(INT, default=1, doc="where the scales lie along an axis")
@@ -212,7 +212,7 @@ class DynamicQuantizeLinearOp(NodeProtoOp):
 
 @op_def("onnxruntime.QLinearConv", Trait.PURE)
 class QLinearConvOp(NodeProtoOp):
-    """Convolution of codes: ``clip(rhe(fl(float(acc) * m)) + zy)``, ``m = fl(fl(sx * sw[c]) / sy)``, the bias in acc."""
+    """Convolution of codes: ``clip(rhe(fl(float(acc) * m)) + zy)``, ``m = fl(fl(sx * sw[c]) / sy)``, bias in acc."""
 
     x = operand(BYTES)
     x_scale = operand(SCALE)

@@ -32,7 +32,7 @@ the noise of quantization itself. A wrong scale, zero point or axis gives less t
 
 
 def to_model(module: ModuleOp, path: str | Path | None = None) -> onnx.ModelProto:
-    """The ONNX model of a lowered or fused module, written to `path` if given. Raises QirError naming what is no node."""
+    """The ONNX model of a lowered or fused module, written to `path` if given. Raises QirError for what is no node."""
     from onnx import helper
 
     from qir.frontends.onnx import export_onnx
@@ -92,7 +92,8 @@ def export(
         for file in sorted(Path(staging).iterdir(), reverse=True):  # the model comes last: it is whole when it is there
             os.replace(file, folder / file.name)
     target = folder / f"{name}.onnx"
-    command = f"python -c \"import onnxruntime as o; s = o.InferenceSession('{target}'); print([i.name for i in s.get_inputs()])\""
+    show = f"s = o.InferenceSession('{target}'); print([i.name for i in s.get_inputs()])"
+    command = f'python -c "import onnxruntime as o; {show}"'
     files = [Artifact(target, what, command)]
     weights = folder / f"{name}.onnx.data"
     if weights.exists():
@@ -114,7 +115,7 @@ def _checked(module: ModuleOp, ctx: Context, path: Path, sample: Mapping[str, An
     agreement = compare(module, ctx, path, sample)
     if agreement is not None and agreement < AGREEMENT_DB:
         raise module.error(
-            f"on a sample, onnxruntime's result is only {agreement:.1f} dB from what qir computed for the same integers",
+            f"on a sample, onnxruntime's result is only {agreement:.1f} dB from what qir computed",
             "compare them layer by layer with qir compare, and report it with the module",
         )
     said = "equal to the interpreter's" if agreement is None else f"{agreement:.0f} dB from the interpreter's"
@@ -126,7 +127,7 @@ def _checked(module: ModuleOp, ctx: Context, path: Path, sample: Mapping[str, An
 
 # ---------------------------------------------------------------------- running a sample
 def compare(module: ModuleOp, ctx: Context, path: str | Path, sample: Mapping[str, Any]) -> float | None:
-    """SQNR in dB between the runtime's results and those of the fused module, over all float outputs; None: all equal."""
+    """SQNR in dB between the runtime's float results and those of the fused module; None where all are equal."""
     import numpy as np
 
     from qir.interpreter import Plan, as_array
@@ -174,7 +175,7 @@ def first_sample(module: ModuleOp, data: str | None) -> dict[str, Any]:
 
 
 def make_sample(main: FuncOp) -> dict[str, Any]:
-    """Random numbers for float inputs, zeros for all others; free sizes are 1. Raises QirError for inputs without a rank."""
+    """Random numbers for float inputs, zeros for others, free sizes 1. Raises QirError for inputs without a rank."""
     import numpy as np
 
     from qir.ir.tensors import numpy_dtype
@@ -183,8 +184,11 @@ def make_sample(main: FuncOp) -> dict[str, Any]:
     sample = {}
     for arg in main.body.args:
         if not isinstance(arg.type, TensorType) or arg.type.shape is None:
-            fail(main.location, f"the artifact cannot be tried: no sample can be made up for input '{arg.name}' of {arg.type}",
-                 "give calibration data")  # fmt: skip
+            fail(
+                main.location,
+                f"the artifact cannot be tried: no sample can be made up for '{arg.name}' of {arg.type}",
+                "give calibration data",
+            )
         shape = [1 if size is None else size for size in arg.type.shape]
         dtype = numpy_dtype(arg.type.element)
         numbers = rng.normal(size=shape) if dtype.kind == "f" else np.zeros(shape)

@@ -1,4 +1,4 @@
-"""What the interpreter runs for the operations of the ``onnxruntime`` dialect: `semantics` with operands and attributes."""
+"""What the interpreter runs for the ``onnxruntime`` dialect: `semantics`, with each operation's attributes."""
 
 from __future__ import annotations
 

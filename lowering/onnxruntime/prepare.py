@@ -208,7 +208,7 @@ class ActivationBeforeQuantize(RewritePattern):
 
 
 class SignedPairs(RewritePattern):
-    """An int8 pair of quantize and dequantize becomes uint8, codes and zero point 128 higher: x86 has kernels for that."""
+    """An int8 pair of quantize and dequantize becomes uint8, 128 higher: x86 has kernels for that."""
 
     name = "signed-pairs"
     roots = ("onnxruntime.QuantizeLinear",)
@@ -286,7 +286,7 @@ def _along_channels(op: Operation, weight: DequantizeLinearOp) -> bool:
 
 
 def _leads_to_quantize(op: Operation) -> bool:
-    """Whether one path of Relu and Clip leads from the result to a QuantizeLinear, and nothing else reads on the way."""
+    """Whether one path of Relu and Clip leads from the result to a QuantizeLinear, with no other reader on the way."""
     value: Value = op.results[0]
     while True:
         readers = list(value.users)
@@ -300,7 +300,7 @@ def _leads_to_quantize(op: Operation) -> bool:
 
 
 class MatMulAndAdd(RewritePattern):
-    """matmul(dequantize(a), dequantize(w)) + b = gemm(a, w, b): the runtime's fusion that quantized products must escape.
+    """matmul(dequantize(a), dequantize(w)) + b = gemm(a, w, b): the fusion that quantized products must escape.
 
     For matrices b may be a row, a column or a matrix; for more axes, all of known size, b is one number per column and
     the product is reshaped to matrices and back.
@@ -353,7 +353,7 @@ def _shape(value: Value) -> tuple[int | None, ...] | None:
 
 
 def _is_gemm_bias(rows: tuple[int | None, ...], columns: tuple[int | None, ...], bias: tuple[int | None, ...]) -> bool:
-    """Whether the runtime takes an addend for a Gemm's: one number per column, or for matrices a row, column or matrix."""
+    """Whether an addend can be a Gemm's: one number per column, or for matrices a row, a column or a matrix."""
     count = columns[1]
     if bias == (count,) and count is not None:
         return len(rows) == 2 or None not in (*rows, *columns)
@@ -363,7 +363,7 @@ def _is_gemm_bias(rows: tuple[int | None, ...], columns: tuple[int | None, ...],
 
 
 def preparing_patterns() -> list[list[RewritePattern]]:
-    """The runtime's rewrites before fusing, in phases that each run to their end: reading, level BASIC, level EXTENDED."""
+    """The runtime's rewrites before fusing, in phases that each run to their end: reading, BASIC, EXTENDED."""
     return [
         [Adopt()],
         [DoublePairs(), MatMulAndAdd(), DequantizeDown(), QuantizeUp(), FloatBias(), UniqueDequantize()],

@@ -106,9 +106,13 @@ FLOAT_RESULT = Constraint(
     lambda op: not isinstance(t := op.results[0].type, TensorType) or isinstance(t.element, FloatType),
 )
 NO_MASK = Constraint("no operand is a mask", "a constant operand is a mask: its numbers reach 10000", _no_mask)
-STARTS_AT_ZERO = Constraint("its lower bound is 0", "its lower bound is not 0", lambda op: _bound(op, 1, "min", float("-inf")) == 0.0)
+STARTS_AT_ZERO = Constraint(
+    "its lower bound is 0", "its lower bound is not 0", lambda op: _bound(op, 1, "min", float("-inf")) == 0.0
+)
 PADS_ZERO = Constraint(
-    "it pads with 0", "it pads with another number than 0", lambda op: op.attr("mode", "constant") != "constant" or _pads_zero(op)
+    "it pads with 0",
+    "it pads with another number than 0",
+    lambda op: op.attr("mode", "constant") != "constant" or _pads_zero(op),
 )
 
 
@@ -120,7 +124,9 @@ def _pads_zero(op: Operation) -> bool:
     return data is not None and not data.numpy().any()
 
 
-GEMM_COLUMNS = Axis("one scale per column (axis 0 if transB, else 1)", lambda op, value: 0 if op.attr("transB", 0) else 1)
+GEMM_COLUMNS = Axis(
+    "one scale per column (axis 0 if transB, else 1)", lambda op, value: 0 if op.attr("transB", 0) else 1
+)
 MATMUL_COLUMNS = Axis(
     "one scale per column (a matrix), else per tensor",
     lambda op, value: 1 if isinstance(value.type, TensorType) and value.type.rank == 2 else None,
@@ -137,7 +143,7 @@ RULES = (
     Rule("Conv", "compute", {"X": X8, "W": Weight("weight", axis=0), "B": Bias("bias", of=("X", "W"))},
          result="activation", output="always", fused=ACTIVATIONS,
          where=(_varies("X"), WEIGHT_CONSTANT, _constant_or_absent("B")),
-         note="QLinearConv: int32 sums, one float multiplier per channel. It has no float output, so its result is always quantized"),
+         note="QLinearConv: int32 sums, one float multiplier per channel; it gives codes only"),
     Rule("Gemm", "compute", {"A": X8, "B": Weight("weight", axis=GEMM_COLUMNS),
                              "C": Bias("bias", of=("A", "B"), factor=lambda op: float(op.attr("alpha", 1.0)))},
          result="activation", fused=ACTIVATIONS,
@@ -145,8 +151,8 @@ RULES = (
                 attribute_is("transA", 0, default=0), _vector_or_absent("C"),
                 Constraint("alpha is positive", "alpha is not positive", lambda op: op.attr("alpha", 1.0) > 0)),
          note="QGemm; gives float where nobody asks for integers"),
-    Rule("MatMul", "compute", {"A": X8, "B": Weight("weight", axis=MATMUL_COLUMNS)}, result="activation", fused=ACTIVATIONS,
-         where=(_varies("A"), _constant("B")),
+    Rule("MatMul", "compute", {"A": X8, "B": Weight("weight", axis=MATMUL_COLUMNS)},
+         result="activation", fused=ACTIVATIONS, where=(_varies("A"), _constant("B")),
          note="QLinearMatMul; MatMulIntegerToFloat where nobody asks for integers"),
     Rule("MatMul", "compute", {"A": X8, "B": X8}, result="activation", fused=ACTIVATIONS,
          where=(_constant("A"), _varies("B")),
@@ -160,7 +166,8 @@ RULES = (
     Rule("Mul", "follow", {"A": X8, "B": X8}, result="activation", fused=ACTIVATIONS, where=(FLOAT_RESULT, NO_MASK),
          note="QLinearMul"),
     Rule("AveragePool", "follow", {"X": X8}, result="activation", fused=ACTIVATIONS, note="QLinearAveragePool"),
-    Rule("GlobalAveragePool", "follow", {"X": X8}, result="activation", fused=ACTIVATIONS, note="QLinearGlobalAveragePool"),
+    Rule("GlobalAveragePool", "follow", {"X": X8}, result="activation", fused=ACTIVATIONS,
+         note="QLinearGlobalAveragePool"),
     Rule("LeakyRelu", "follow", {"X": X8}, result="activation", note="QLinearLeakyRelu: a table of 256 entries"),
     Rule("Sigmoid", "follow", {"X": X8}, result="activation", note="QLinearSigmoid: a table of 256 entries"),
     Rule("Concat", "follow", {"inputs": X8}, result="activation", fused=ACTIVATIONS, share=True, where=(FLOAT_RESULT,),
@@ -168,19 +175,20 @@ RULES = (
 
     # ---------------------------------------------------------- move
     Rule("MaxPool", "move", {"X": X8}, note="on codes"),
-    Rule(("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "GatherElements", "Expand", "Tile",
-          "Split", "Identity", "ReduceMax", "ReduceMin"), "move", {0: X8}, where=(FLOAT_RESULT,), note="on codes"),
+    Rule(("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "GatherElements", "Expand",
+          "Tile", "Split", "Identity", "ReduceMax", "ReduceMin"), "move", {0: X8}, where=(FLOAT_RESULT,),
+         note="on codes"),
     Rule("Resize", "move", {0: X8}, where=(attribute_is("mode", "nearest", default="nearest"),), note="on codes"),
     Rule("Pad", "move", {0: X8}, where=(FLOAT_RESULT, PADS_ZERO),
-         note="moves numbers in float between DequantizeLinear and QuantizeLinear; 0 has a code of its own, so nothing is lost"),
+         note="in float between DequantizeLinear and QuantizeLinear; 0 has a code of its own, so nothing is lost"),
     Rule(("DepthToSpace", "SpaceToDepth"), "move", {0: X8},
-         note="moves numbers in float between DequantizeLinear and QuantizeLinear; nothing is lost"),
+         note="in float between DequantizeLinear and QuantizeLinear; nothing is lost"),
 
     # ---------------------------------------------------------- float
     Rule("ConvTranspose", "float", note="onnxruntime has no integer ConvTranspose on the CPU"),
     Rule("Softmax", "float", note="QLinearSoftmax rounds 1/scale down, and its operand holds masked scores"),
     Rule("Where", "float", note="selects between numbers and a mask"),
-    Rule(("LayerNormalization", "SkipLayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization",
+    Rule(("LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization",
           "BatchNormalization"), "float", note="onnxruntime has no integer kernel for normalization"),
     Rule(("Relu", "Clip", "HardSigmoid", "HardSwish", "Gelu", "Tanh", "Erf", "PRelu", "Elu"), "float",
          note="alone it has no integer kernel; behind a quantized op Relu and Clip from 0 are fused into it"),

@@ -24,8 +24,8 @@ __all__ = ["INTEGER_KERNELS", "Kernels", "kernels_of", "load", "optimised", "run
 INSTALL = "pip install onnxruntime"
 
 INTEGER_KERNELS = frozenset(
-    "QLinearConv QLinearConvTranspose ConvInteger QLinearMatMul MatMulInteger MatMulIntegerToFloat DynamicQuantizeMatMul "
-    "QGemm".split()
+    "QLinearConv QLinearConvTranspose ConvInteger QLinearMatMul MatMulInteger MatMulIntegerToFloat "
+    "DynamicQuantizeMatMul QGemm".split()
 )
 """Convolutions and products that run on integers, by operator type."""
 FLOAT_KERNELS = frozenset("Conv FusedConv ConvTranspose Gemm FusedGemm MatMul FusedMatMul".split())
@@ -94,7 +94,7 @@ def run_session(session: Any, inputs: Mapping[str, Any], path: str | Path) -> di
 
 
 def optimised(path: str | Path, level: str = "extended") -> onnx.ModelProto:
-    """The graph as the runtime has optimised it: what really runs (layout changes of level `all` left out by default)."""
+    """The graph as the runtime has optimised it: what really runs (without the layout changes of level `all`)."""
     import onnx
 
     with tempfile.TemporaryDirectory() as folder:

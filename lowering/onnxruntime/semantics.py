@@ -67,9 +67,9 @@ def quantize_linear(
 ) -> Tensor:
     """``clip(rhe(fl(x / s)) + z)``: a division, the zero point added after the rounding. NaN gives the lowest code.
 
-    `scale` is a scalar, one value per index of `axis`, or with `block` one per block of that many along `axis`. `bounds`
-    are the range of codes where it is narrower than `dtype` (4-bit codes lie in 8 bits). Float8 codes have no zero point:
-    ``x / s`` rounded to the format, saturated to its largest number.
+    `scale` is a scalar, one value per index of `axis`, or with `block` one per block of that many along `axis`.
+    `bounds` are the range of codes where it is narrower than `dtype` (4-bit codes lie in 8 bits). Float8 codes have no
+    zero point: ``x / s`` rounded to the format, saturated to its largest number.
     """
     scale, zero = _spread(scale, x, axis, block), _spread(zero, x, axis, block)
     ratio = x.to(torch.float32) / scale.to(torch.float32)
@@ -103,8 +103,8 @@ def dynamic_quantize_linear(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _store(value: Tensor, zero: Tensor | None, dtype: torch.dtype, bounds: tuple[int, int] | None = None) -> Tensor:
     """``clip(rhe(value) + z)`` as codes; `value` is float32 and overwritten.
 
-    Saturated before the zero point is added, as the kernels do: all that is left are small whole numbers, so that no sum
-    is rounded. NaN becomes the lowest code.
+    Saturated before the zero point is added, as the kernels do: what is left are small whole numbers, so that no sum is
+    rounded. NaN becomes the lowest code.
     """
     low, high = bounds or _RANGES[dtype]
     value.round_()
@@ -161,18 +161,25 @@ def conv_integer(
 ) -> Tensor:  # fmt: skip
     """``sum (x - zx)(w - zw) + bias``, exactly; padding is the zero point. `pads` are ONNX's, begins then ends."""
     plan = integer_conv(
-        w, x_zero=0 if x_zero is None else int(x_zero), x_range=_RANGES[x.dtype], weight_zero=0 if w_zero is None else w_zero,
-        bias=bias, strides=strides, pads=pads, dilations=dilations, groups=group,
-    )  # fmt: skip
+        w,
+        x_zero=0 if x_zero is None else int(x_zero),
+        x_range=_RANGES[x.dtype],
+        weight_zero=0 if w_zero is None else w_zero,
+        bias=bias,
+        strides=strides,
+        pads=pads,
+        dilations=dilations,
+        groups=group,
+    )
     return plan(x)
 
 
 def qlinear_conv(
-    x: Tensor, x_scale: Tensor, x_zero: Tensor | None, w: Tensor, w_scale: Tensor, w_zero: Tensor | None, y_scale: Tensor,
-    y_zero: Tensor, bias: Tensor | None = None, *, strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int],
-    group: int,
+    x: Tensor, x_scale: Tensor, x_zero: Tensor | None, w: Tensor, w_scale: Tensor, w_zero: Tensor | None,
+    y_scale: Tensor, y_zero: Tensor, bias: Tensor | None = None, *, strides: Sequence[int], pads: Sequence[int],
+    dilations: Sequence[int], group: int,
 ) -> Tensor:  # fmt: skip
-    """``acc = sum (x - zx)(w - zw) + bias``, ``clip(rhe(fl(float(acc) * m)) + zy)``, ``m = fl(fl(sx * sw[c]) / sy)``."""
+    """``acc = sum (x - zx)(w - zw) + bias``; ``clip(rhe(fl(float(acc) * m)) + zy)``, ``m = fl(fl(sx sw[c]) / sy)``."""
     acc = conv_integer(x, w, x_zero, w_zero, bias, strides=strides, pads=pads, dilations=dilations, group=group)
     factor = multiplier(x_scale.reshape(()), w_scale, over=y_scale.reshape(()))
     return requantize(acc, channels(factor, acc.dim()), y_zero)
@@ -207,7 +214,7 @@ def q_gemm(
     y_scale: Tensor | None = None, y_zero: Tensor | None = None, *, alpha: float = 1.0, trans_a: bool = False,
     trans_b: bool = False,
 ) -> Tensor:  # fmt: skip
-    """com.microsoft.QGemm: ``acc = sum (a - za)(b - zb) + c``, ``m = alpha * sa * sb[n]`` (then ``/ sy``) from the left.
+    """com.microsoft.QGemm: ``acc = sum (a - za)(b - zb) + c``, ``m = alpha sa sb[n]`` (then ``/ sy``) from the left.
 
     With an output scale ``clip(rhe(fl(float(acc) * m)) + zy)``, without one the float ``fl(float(acc) * m)``.
     """

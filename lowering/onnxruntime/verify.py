@@ -44,8 +44,11 @@ def verify_lowered(module: ModuleOp, ctx: Context) -> None:
                 what = (
                     "blocks" if op.block_size else f"{codes.element} codes" if needed > 13 else "scales along an axis"
                 )
-                report(op, f"onnxruntime cannot load {op.op_type} with {what} at opset {opset}: they need opset {needed}",
-                       f"run convert-opset{{version={needed}}}")  # fmt: skip
+                report(
+                    op,
+                    f"onnxruntime cannot load {op.op_type} with {what} at opset {opset}: they need opset {needed}",
+                    f"run convert-opset{{version={needed}}}",
+                )
             if str(codes.element) == "f4E2M1FN" and isinstance(op, QuantizeLinearOp):
                 report(
                     op,

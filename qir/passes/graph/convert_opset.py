@@ -20,7 +20,7 @@ from qir.rewrite import Rewriter, constant_array, is_absent
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ConvertOpset", "STEPS", "convert_opset"]
+__all__ = ["STEPS", "ConvertOpset", "convert_opset"]
 
 OLDEST = 7
 """Before opset 7 broadcasting was an attribute; such models are refused."""
@@ -55,7 +55,7 @@ class ConvertOpset(Pass):
 
 
 def convert_opset(module: Operation, ctx: Context, version: int) -> bool:
-    """Raise `module` to `version` of ai.onnx; returns whether it was older. Raises QirError for what has no newer form."""
+    """Raise `module` to `version` of ai.onnx; whether it was older. Raises QirError for what has no newer form."""
     stated = module.attributes.get("onnx.opset")
     entries = dict(stated.entries) if isinstance(stated, DictAttr) else {}
     held = entries.get("ai.onnx")
@@ -216,7 +216,7 @@ def _scatter(op: Operation, rewriter: Rewriter) -> None:
 
 @step(11, "Resize")
 def _resize(op: Operation, rewriter: Rewriter) -> None:
-    """Resize-10 took positions without a half-pixel shift, the pixel below when it enlarges and above when it shrinks."""
+    """Resize-10 has no half-pixel shift; it takes the pixel below when it enlarges, above when it shrinks."""
     factors = constant_array(op.operands[1])
     shrinks = factors is not None and bool((factors < 1).any())
     new: dict[str, Any] = {"coordinate_transformation_mode": "asymmetric"}

@@ -15,7 +15,7 @@ from qir.target import Target, get_target
 __all__ = ["VerifyTarget"]
 
 HELD = ("builtin", "func", "onnx")
-"""Dialects whose operations may stand in any lowered module; those of other ONNX domains are unregistered, or named by it."""
+"""Dialects whose operations may stand in any lowered module, beside those of other ONNX domains."""
 STAGES = ("qsim", "quant")
 """Dialects of earlier stages: nothing of them may be left in what a target gets."""
 
@@ -23,9 +23,9 @@ STAGES = ("qsim", "quant")
 @register_pass
 @attrs.frozen
 class VerifyTarget(Pass):
-    """Check that a lowered module holds only what the target can run; errors name the nodes of the model.
+    """Check that a lowered module holds only what a target can run; errors name the nodes of the model.
 
-    What the target's own check adds comes after: versions, types, groups that it will not run as its data sheet promises.
+    The target's own check comes after: versions, types, groups that it will not run as its data sheet promises.
     """
 
     name: ClassVar[str] = "verify-target"

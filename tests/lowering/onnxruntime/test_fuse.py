@@ -1,4 +1,4 @@
-"""Groups: `onnxruntime-fuse` makes integer operations exactly where the runtime does, and they compute the same bits."""
+"""Groups: `onnxruntime-fuse` makes integer operations where the runtime does, and they compute the same bits."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ def test_conv(net: Any, fused: Any, kind: str, name: str) -> None:
     n = net((kind, name))
     x = n.pair(n.input("x", "n", 8, 9, 9), 0.04, 101)
     group = 8 if name == "depthwise" else 1
-    y = n.conv(x, 8, 8 if group > 1 else 12, 1 if name == "1x1-strided" else 3, bias=None if name == "no-bias" else 1.0, group=group,
-               strides=[2, 2] if name == "1x1-strided" else [1, 1])  # fmt: skip
+    strides = [2, 2] if name == "1x1-strided" else [1, 1]
+    k, bias = 1 if name == "1x1-strided" else 3, None if name == "no-bias" else 1.0
+    y = n.conv(x, 8, 8 if group > 1 else 12, k, bias=bias, group=group, strides=strides)
     if name == "relu":
         y = n.op("Relu", y)
     if name == "clip":

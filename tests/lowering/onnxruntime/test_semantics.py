@@ -25,7 +25,7 @@ RANGE = {np.dtype(np.uint8): (0, 255), np.dtype(np.int8): (-128, 127)}
 def run_node(
     op_type: str, inputs: list[np.ndarray | None], domain: str = "", outputs: int = 1, **attributes: Any
 ) -> Any:
-    """What onnxruntime computes for one node; parameters are initializers, as in an artifact, the first input is not."""
+    """What onnxruntime computes for one node; parameters are initializers, as in an artifact, data is fed."""
     names = ["" if value is None else f"i{i}" for i, value in enumerate(inputs)]
     fed = [i for i, value in enumerate(inputs) if value is not None and value.ndim > 1] or [0]
     node = helper.make_node(op_type, names, [f"o{i}" for i in range(outputs)], domain=domain, **attributes)
