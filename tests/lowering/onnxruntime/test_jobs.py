@@ -125,7 +125,7 @@ def test_both_forms_of_the_artifact_agree(float_net: Any, job: Any, name: str) -
 
 
 def test_transformer_is_within_a_step_where_float_lies_between(float_net: Any, job: Any) -> None:
-    """LayerNormalization, Softmax and Gelu run in float, and the runtime rounds otherwise (fused, another order of sums):
+    """LayerNormalization, Softmax and Gelu run in float, where the runtime rounds otherwise (another order of sums):
     a code behind them may be one step off, and a step of an input is a small part of the output's range."""
     net = transformer(float_net("transformer"))
     work = job(net).lowered()
@@ -185,7 +185,7 @@ ZOO = ["squeezenet-imagenet", "mobilenet_v1_025-imagenet", "resnet8-cifar10", "d
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", ZOO)
 def test_zoo_is_equal_to_the_last_integer(zoo: Path, job: Any, tmp_path: Path, entry: str) -> None:
-    """What stands before the float end of each net (pooling, Softmax), chained over the whole net: no element differs."""
+    """What stands before the float end of a net (pooling, Softmax), chained over the whole net: no element differs."""
     sys.path.insert(0, str(zoo))
     try:
         import evaluate
