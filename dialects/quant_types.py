@@ -105,7 +105,8 @@ class Uniform:
         narrow = "" if (self.qmin, self.qmax) == (low, high) else f"<{self.qmin}:{self.qmax}>"
         head = f"uniform<{self.storage}{narrow}:{self.expressed}"
         parameters = [
-            mlir_double(scale) + (f":{zero}" if zero else "") for scale, zero in zip(self.scales, self.zeros, strict=True)
+            mlir_double(scale) + (f":{zero}" if zero else "")
+            for scale, zero in zip(self.scales, self.zeros, strict=True)
         ]
         if self.per_axis:
             return f"{head}:{self.blocks[0][0]}, {{{','.join(parameters)}}}>"
@@ -116,7 +117,7 @@ class Uniform:
 
     @classmethod
     def parse(cls, type: object) -> Uniform | None:
-        """The contents of a ``!quant.uniform`` type; None for any other type. Raises ValueError for one that is malformed."""
+        """The contents of a ``!quant.uniform`` type; None for any other type. Raises ValueError for a malformed one."""
         if not isinstance(type, OpaqueType) or type.dialect != "quant" or not type.body.startswith("uniform<"):
             return None
         return _parse(type.body)
@@ -169,7 +170,10 @@ def _storage_range(storage: str) -> tuple[int, int]:
 
 
 # ---------------------------------------------------------------- reading
-_STORAGE = r"(?P<sign>[su]?)(?P<i>i?)(?P<bits>[1-9]\d?)\s*(?:<\s*(?P<low>-?\d+)\s*:\s*(?P<high>-?\d+)\s*>)?\s*:\s*(?P<expressed>\w+)\s*"
+_STORAGE = (
+    r"(?P<sign>[su]?)(?P<i>i?)(?P<bits>[1-9]\d?)\s*(?:<\s*(?P<low>-?\d+)\s*:\s*(?P<high>-?\d+)\s*>)?"
+    r"\s*:\s*(?P<expressed>\w+)\s*"
+)
 _HEAD = re.compile(
     r"uniform<\s*" + _STORAGE + r"(?::\s*(?:(?P<axis>\d+)|\{(?P<blocks>[^}]*)\}))?\s*,\s*(?P<rest>.*)>\s*", re.DOTALL
 )

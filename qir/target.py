@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from qir.dialects.builtin import ModuleOp
 
 __all__ = [
-    "Artifact", "Axis", "Bias", "Constraint", "Data", "Demand", "Fused", "Rule", "Runtime", "Scheme", "Target", "Weight",
-    "attribute_is", "constant_of", "get_target", "is_constant", "list_targets", "node_name", "operand_indices",
-    "register_target", "render_target",
+    "Artifact", "Axis", "Bias", "Constraint", "Data", "Demand", "Fused", "Rule", "Runtime", "Scheme", "Target",
+    "Weight", "attribute_is", "constant_of", "get_target", "is_constant", "list_targets", "node_name",
+    "operand_indices", "register_target", "render_target",
 ]  # fmt: skip
 
 Role = Literal["compute", "follow", "move", "float"]
@@ -53,7 +53,10 @@ def node_name(op: Operation) -> str:
 
 
 def operand_indices(op: Operation, key: str | int) -> tuple[int, ...]:
-    """The positions of the operands that a data sheet calls `key`: ONNX's operand name, or an index; absent ones are left out."""
+    """The positions of the operands that a data sheet calls `key`: ONNX's operand name, or an index.
+
+    Absent operands are left out.
+    """
     found: Iterable[int] = ()
     if isinstance(key, int):
         found = (key,)
@@ -119,7 +122,10 @@ Demand = Data | Weight | Bias
 
 @attrs.frozen
 class Fused:
-    """An activation function that the target computes inside the op before it: it may stand between that op and its quantizer."""
+    """An activation function that the target computes inside the op before it.
+
+    It may stand between that op and its result's quantizer.
+    """
 
     op: str
     where: tuple[Constraint, ...] = ()
@@ -143,7 +149,8 @@ class Rule:
 
     `result` is the scheme of the results; ``output="always"`` quantizes them even if nobody asks (the kernel gives
     integers only). `fused` lists what may stand between the op and its result's quantizer. ``share=True`` lets operands
-    that nothing else reads share the result's quantizer. Of several rules for an op the first whose `where` holds is taken.
+    that nothing else reads share the result's quantizer. Of several rules for an op the first whose `where` holds is
+    taken.
     """
 
     ops: tuple[str, ...] = attrs.field(converter=_texts)
@@ -170,8 +177,8 @@ class Artifact:
 class Runtime:
     """The real runtime of a target, where it can be installed.
 
-    `version` gives the installed version or None; `run(path, inputs)` runs an artifact on numpy arrays by input name and
-    gives its outputs by name. `install` is the command that installs it.
+    `version` gives the installed version or None; `run(path, inputs)` runs an artifact on numpy arrays by input name
+    and gives its outputs by name. `install` is the command that installs it.
     """
 
     name: str
@@ -187,12 +194,14 @@ Exporter = Callable[..., Sequence[Artifact]]
 class Target:
     """A chip or runtime that modules are compiled for.
 
-    `schemes` name the number formats, `elements` the float types that it quantizes, `rules` is the data sheet, `pipeline`
-    the default job as a pipeline string (``{data}`` options are filled in by the tool), `formats` the forms of the
-    artifact by name, the default one first, each with the passes to append to the pipeline, `level` the stage that `patterns`
-    start from, `patterns()` the rewrites into the dialect `dialect`, `export(module, context, folder, name, …)` writes the
-    artifact and returns its files. `opset` is the lowest version of each operator set that the artifact needs. `patterns`
-    and `export` are called late, so that a target is listed without importing what they need.
+    - `schemes` name the number formats, `elements` the float types that it quantizes, `rules` is the data sheet.
+    - `pipeline` is the default job as a pipeline string (``{data}`` options are filled in by the tool), `formats` the
+      forms of the artifact by name, the default one first, each with the passes to append to the pipeline.
+    - `level` is the stage that `patterns` start from, `patterns()` are the rewrites into the dialect `dialect`.
+    - `export(module, context, folder, name, …)` writes the artifact and returns its files; `opset` is the lowest
+      version of each operator set that the artifact needs.
+
+    `patterns`, `export` and `verify` are called late, so that a target is listed without importing what they need.
     """
 
     name: str
@@ -200,7 +209,7 @@ class Target:
     dialect: str = ""
     schemes: Mapping[str, Scheme] = attrs.field(factory=dict)
     elements: tuple[str, ...] = ("f32",)
-    rules: tuple[Rule, ...] = attrs.field(default=(), converter=tuple)
+    rules: tuple[Rule, ...] = ()
     pipeline: str = ""
     formats: Mapping[str, str] = attrs.field(factory=dict)
     level: Literal["simulated", "materialised"] = "materialised"
@@ -240,7 +249,7 @@ class Target:
 
 # ---------------------------------------------------------------- registry
 _BUILTIN: dict[str, str] = {"onnxruntime": "qir.lowering.onnxruntime:TARGET"}
-"""Targets that come with qir, known without the package metadata; others register in the entry-point group ``qir.targets``."""
+"""Targets that come with qir; others register in the entry-point group ``qir.targets``."""
 
 _REGISTERED: dict[str, Target] = {}
 
@@ -271,7 +280,8 @@ def get_target(name: str) -> Target:
     if path is None:
         names = list_targets()
         near = difflib.get_close_matches(name, names, 1)
-        fail(None, f"there is no target '{name}'", f"did you mean '{near[0]}'?" if near else f"the targets are {', '.join(names)}")
+        hint = f"did you mean '{near[0]}'?" if near else f"the targets are {', '.join(names)}"
+        fail(None, f"there is no target '{name}'", hint)
     module, _, attribute = path.partition(":")
     try:
         target = getattr(importlib.import_module(module), attribute)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["StoredArray", "array_file", "archive"]
+__all__ = ["StoredArray", "archive", "array_file"]
 
 
 @attrs.frozen
@@ -109,7 +109,8 @@ def _stored(path: Path, member: str | None) -> StoredArray:
         with _opened(path, member) as file:
             shape, fortran, dtype = _read_header(file)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        fail(str(path), f"{path} holds no numpy array that can be read: {error}", "write it with numpy.save or numpy.savez")
+        message = f"{path} holds no numpy array that can be read: {error}"
+        fail(str(path), message, "write it with numpy.save or numpy.savez")
     found = StoredArray(path, member, shape, dtype, fortran)
     if dtype.hasobject:
         fail(str(path), f"{found.place} holds Python objects, which are never loaded", "write arrays of numbers")

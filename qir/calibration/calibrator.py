@@ -112,7 +112,8 @@ def calibrate(
     active = [job for job in jobs if job.values or job.readers] if records is not None else []
     if records is None and any(job.values for job in jobs):
         count = sum(bool(job.values) for job in jobs)
-        fail(module.location, f"{count} quantizers observe activations, and there is no data", "write calibrate{data=calib.npz}")
+        message = f"{count} quantizers observe activations, and there is no data"
+        fail(module.location, message, "write calibrate{data=calib.npz}")
     if active and records is not None:
         _observe(module, ctx, active, records, specs, batch, samples, device)
     for job in jobs:
@@ -176,7 +177,7 @@ def _product(op: Operation, weight: Value, axis: int | None) -> _Product | None:
 
 
 def _seen_before(fake: FakeOp) -> bool:
-    """Whether the value holds only numbers that the same quantizer has observed already: rearranged by the op before."""
+    """Whether the value holds only numbers that the same quantizer has observed: rearranged by the op before it."""
     op = fake.x.defining_op
     if op is None or not op.has_trait(Trait.SCALE_PRESERVING) or not op.operands:
         return False
@@ -239,7 +240,8 @@ def _observe(
             readers[0].moments.reset()
         feed = Feed(records, specs, 1, samples)
         _run(ctx, plan, taps, feed, state)
-        ctx.remark("analysis", module.location, "the model does not run on several samples at once: they were fed one by one", "calibrate")
+        message = "the model does not run on several samples at once: they were fed one by one"
+        ctx.remark("analysis", module.location, message, "calibrate")
     if feed.ignored:
         names = ", ".join(feed.ignored)
         ctx.remark("analysis", module.location, f"the data's {names} is no input of the model: not used", "calibrate")
@@ -326,7 +328,8 @@ def _finish(job: _Job, ctx: Context) -> None:
         assert data is not None
         w = torch.from_numpy(data.numpy().astype("float32"))
         if not bool(w.isfinite().all()):
-            raise job.op.error(f"@{job.op.sym_name}: the constant '{value.name}' holds NaN or an infinity", "mend the model")
+            message = f"@{job.op.sym_name}: the constant '{value.name}' holds NaN or an infinity"
+            raise job.op.error(message, "mend the model")
         readers = [r for r in (product.reader() for product in job.readers) if r is not None]
         lo, hi = weight_range(w, job.scheme, job.method.weights, readers)
         found = (lo, hi) if found is None else (torch.minimum(found[0], lo), torch.maximum(found[1], hi))
@@ -363,7 +366,8 @@ def _fit_biases(module: ModuleOp, ctx: Context, fresh: set[str]) -> None:
             count = int((wider != w_scale).sum())
             zero = w.zero
             w.set_parameters(wider.numpy(), None if zero is None else zero.numpy())
-            message = f"@{product.w}: the scale of {count} channels is larger, so that the bias '{op.x.name}' fits its integers"
+            why = f"so that the bias '{op.x.name}' fits its integers"
+            message = f"@{product.w}: the scale of {count} channels is larger, {why}"
             ctx.remark("analysis", op.location, message, "calibrate")
         try:
             product_scale(x_scale, wider, product.factor)

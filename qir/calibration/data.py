@@ -1,7 +1,7 @@
 """Calibration data: samples from archives, folders, images or a Python function, a batch at a time.
 
-Accepted are an ``.npz`` archive with one array per input (first axis: samples), a folder of such archives or of ``.npy``
-files, a folder of images, and ``module:function``, a function that gives dictionaries of arrays by input name.
+Accepted are an ``.npz`` archive with one array per input (first axis: samples), a folder of such archives or of
+``.npy`` files, a folder of images, and ``module:function``, a function that gives dictionaries of arrays by input name.
 """
 
 from __future__ import annotations
@@ -56,13 +56,14 @@ def input_specs(func: FuncOp) -> list[InputSpec]:
 
 @attrs.frozen
 class Record:
-    """Arrays by input name that belong together, from one place; each is one sample or has samples as its first axis."""
+    """Arrays by input name that belong together; each is one sample or has samples as its first axis."""
 
     place: str
     arrays: Mapping[str, NDArray[Any] | StoredArray]
 
 
 # ---------------------------------------------------------------- opening
+_KINDS = "an .npz, a folder of .npz, .npy or images, or module:function"
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 
 
@@ -85,9 +86,10 @@ def open_data(data: str, specs: list[InputSpec], images: Mapping[str, Any] | Non
 
         return FunctionData(module, function)
     if path.exists():
-        fail(data, f"{data} is no calibration data", "give an .npz, a folder of .npz, .npy or images, or module:function")
-    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [], 1)
-    fail(data, f"there is no {data}", f"did you mean {path.parent / near[0]}?" if near else "give an .npz, a folder, or module:function")
+        fail(data, f"{data} is no calibration data", f"give {_KINDS}")
+    beside = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, 1)
+    return fail(data, f"there is no {data}", f"did you mean {path.parent / near[0]}?" if near else f"give {_KINDS}")
 
 
 def _folder(path: Path, specs: list[InputSpec], images: Mapping[str, Any]) -> Iterable[Record]:
@@ -101,8 +103,8 @@ def _folder(path: Path, specs: list[InputSpec], images: Mapping[str, Any]) -> It
         hint = "it holds folders only: give one of them" if nested else "put .npz, .npy or image files there"
         fail(str(path), f"the folder {path} holds no calibration data", hint)
     if len(kinds) > 1:
-        fail(str(path), f"the folder {path} holds data of several kinds: {', '.join(sorted({k[0].suffix for k in kinds}))}",
-             "leave one kind in it")  # fmt: skip
+        found = ", ".join(sorted({kind[0].suffix for kind in kinds}))
+        fail(str(path), f"the folder {path} holds data of several kinds: {found}", "leave one kind in it")
     if archives:
         return _PerFile(archives, lambda p: Record(str(p), archive(p)))
     if arrays:
@@ -218,7 +220,8 @@ class _Chunk:
 
     def joins(self, other: _Chunk) -> bool:
         """Whether both can run as one batch."""
-        return self.batchable and other.batchable and all(self.arrays[n].shape[1:] == a.shape[1:] for n, a in other.arrays.items())
+        same = all(self.arrays[name].shape[1:] == array.shape[1:] for name, array in other.arrays.items())
+        return self.batchable and other.batchable and same
 
 
 def _joined(chunks: list[_Chunk], first: int) -> Batch:
@@ -238,7 +241,8 @@ def _check_finite(chunk: _Chunk, seen: int) -> None:
             rows = array.reshape(chunk.count, -1)
             row = int(np.flatnonzero(~np.isfinite(rows).all(1))[0])
             what = "NaN" if np.isnan(rows[row]).any() else "an infinity"
-            fail(chunk.place, f"sample {seen + row} of input '{name}' holds {what}", "leave broken samples out of the data")
+            message = f"sample {seen + row} of input '{name}' holds {what}"
+            fail(chunk.place, message, "leave broken samples out of the data")
 
 
 class _RecordReader:
@@ -265,8 +269,9 @@ class _RecordReader:
         size = batch if self.batchable else 1
         sizes = [min(size, count - i) for i in range(0, count, size)]
         streams = [layout.read(self.record.arrays[layout.spec.name], sizes) for layout in self.layouts]
-        for n, *parts in zip(sizes, *streams):
-            yield _Chunk({l.spec.name: a for l, a in zip(self.layouts, parts)}, n, self.batchable, self.record.place)
+        for n, *parts in zip(sizes, *streams, strict=False):
+            arrays = {layout.spec.name: part for layout, part in zip(self.layouts, parts, strict=True)}
+            yield _Chunk(arrays, n, self.batchable, self.record.place)
 
 
 @attrs.frozen
@@ -306,7 +311,8 @@ class _Layout:
             return _Layout(spec, "whole", given[0], 1)
         if rank and len(given) == rank - 1 and shape[0] in (None, 1) and _fits(given, shape[1:]):
             return _Layout(spec, "single", 1, 1)
-        fail(place, f"the data of input {spec} is {spelled}", "its first axis is the samples, the others are the model's")
+        hint = "its first axis is the samples, the others are the model's"
+        return fail(place, f"the data of input {spec} is {spelled}", hint)
 
     def read(self, array: NDArray[Any] | StoredArray, sizes: list[int]) -> Iterator[NDArray[Any]]:
         """Arrays as the model takes them, for so many samples each."""
@@ -319,10 +325,10 @@ class _Layout:
             parts: Iterator[NDArray[Any]] = array.rows(iter(counts))
         else:
             ends = list(itertools.accumulate(counts))
-            parts = (array[end - n : end] for n, end in zip(counts, ends))
+            parts = (array[end - n : end] for n, end in zip(counts, ends, strict=True))
         for part in parts:
             yield part[0] if self.form == "whole" else part
 
 
 def _fits(given: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
-    return len(given) == len(shape) and all(s is None or s == g for g, s in zip(given, shape))
+    return len(given) == len(shape) and all(s is None or s == g for g, s in zip(given, shape, strict=True))

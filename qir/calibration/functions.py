@@ -27,12 +27,14 @@ class FunctionData:
         try:
             loaded = importlib.import_module(module)
         except ImportError as error:
-            fail(self.name, f"the module '{module}' cannot be imported: {error}", f"it is looked for in {here} and among installed packages")
+            message = f"the module '{module}' cannot be imported: {error}"
+            fail(self.name, message, f"it is looked for in {here} and among installed packages")
         finally:
             sys.path.remove(here)
         self.function = getattr(loaded, function, None)
         if not callable(self.function):
-            fail(self.name, f"the module '{module}' has no function '{function}'", "define a function that yields dictionaries")
+            message = f"the module '{module}' has no function '{function}'"
+            fail(self.name, message, "define a function that yields dictionaries")
 
     def __iter__(self) -> Iterator[Record]:
         samples = self.function()  # type: ignore[misc]
@@ -40,8 +42,8 @@ class FunctionData:
             samples = [samples]
         for number, sample in enumerate(samples):
             if not isinstance(sample, Mapping):
-                fail(self.name, f"sample {number} of {self.name} is {type(sample).__name__}, not a dictionary of arrays",
-                     "yield {input name: array}")  # fmt: skip
+                message = f"sample {number} of {self.name} is {type(sample).__name__}, not a dictionary of arrays"
+                fail(self.name, message, "yield {input name: array}")
             yield Record(self.name, {str(name): _array(value, self.name, str(name)) for name, value in sample.items()})
 
 

@@ -22,9 +22,9 @@ class ImageFolder:
     """Images as model inputs: decoded to RGB, resized, then ``(x - mean) * scale`` with x in 0..255.
 
     `size` is width and height (default: what the model's input says), `mean` and `scale` one number or one per channel,
-    `layout` nchw or nhwc (default: where the model's input has 1 or 3 channels), `bgr` reverses the channels. A model of
-    one channel gets luma. The result is float32, or uint8 for a model that takes that (mean and scale must then be left
-    out). Raises QirError for models of several inputs, unreadable images and options that do not fit.
+    `layout` nchw or nhwc (default: where the model's input has 1 or 3 channels), `bgr` reverses the channels. A model
+    of one channel gets luma. The result is float32, or uint8 for a model that takes that (mean and scale must then be
+    left out). Raises QirError for models of several inputs, unreadable images and options that do not fit.
     """
 
     files: Sequence[Path] = attrs.field(kw_only=False)
@@ -58,7 +58,9 @@ class ImageFolder:
             fail(place, f"size takes width and height, not {len(self.size)} numbers", "write size=224,224")
         for option, value in (("mean", self.mean), ("scale", self.scale)):
             if len(value) not in (0, 1, self.channels):
-                message = f"{option} takes one number, or one for each of the {self.channels} channels, not {len(value)}"
+                message = (
+                    f"{option} takes one number, or one for each of the {self.channels} channels, not {len(value)}"
+                )
                 fail(place, message, f"write {option}=1.0 or {option}=1.0,2.0,3.0")
         if self.specs[0].dtype.kind != "f" and (self.mean or self.scale):
             fail(place, f"mean and scale need a float input, the model's is {self.specs[0].dtype}", "leave them out")

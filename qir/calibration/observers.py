@@ -160,7 +160,10 @@ class Histogram:
         # A product with a power of two is exact: each value has one bin, whatever the width was when it was seen.
         half = self.HALF
         exponent = self.exponent
-        scaled = torch.ldexp(flat.double(), torch.tensor(-exponent)) if exponent < -120 else flat.float() * 2.0**-exponent
+        if exponent < -120:  # 2**-exponent is no float32
+            scaled = torch.ldexp(flat.double(), torch.tensor(-exponent))
+        else:
+            scaled = flat.float() * 2.0**-exponent
         index = scaled.floor_().to(torch.int32).add_(half).clamp_(0, 2 * half - 1)
         self.counts += torch.bincount(index, minlength=2 * half).cpu()
 

@@ -126,8 +126,11 @@ def kl_range(histogram: Histogram, scheme: Scheme, bins: int = 2048, stride: int
 
 @attrs.frozen
 class Reader:
-    """What reads a weight: `rows` brings the weight to (outputs, inputs of a group, taps), `groups` is how many groups of
-    outputs there are, `mean` and `variance` are those of the inputs' channels."""
+    """What reads a weight.
+
+    `rows` brings the weight to (outputs, inputs of a group, taps), `groups` is how many groups of outputs there are,
+    `mean` and `variance` are those of the inputs' channels.
+    """
 
     rows: Callable[[Tensor], Tensor]
     groups: int
@@ -137,8 +140,8 @@ class Reader:
     def error(self, wrong: Tensor) -> Tensor:
         """The expected squared error of each output, for errors of the weight.
 
-        ``sum_c var_c (a_c² + sum_k d_ck²) / 2 + (sum_c mean_c a_c)²`` with ``a_c = sum_k d_ck``: neighbouring inputs of a
-        channel are taken as half correlated. The second part is the shift of the output's mean.
+        ``sum_c var_c (a_c² + sum_k d_ck²) / 2 + (sum_c mean_c a_c)²`` with ``a_c = sum_k d_ck``: neighbouring inputs of
+        a channel are taken as half correlated. The second part is the shift of the output's mean.
         """
         d = self.rows(wrong)
         taps = d.sum(2)
@@ -149,9 +152,7 @@ class Reader:
         return (spread * variance).sum(1) + (taps * mean).sum(1).square()
 
 
-def weight_range(
-    w: Tensor, scheme: Scheme, method: str, readers: Sequence[Reader] = ()
-) -> tuple[Tensor, Tensor]:
+def weight_range(w: Tensor, scheme: Scheme, method: str, readers: Sequence[Reader] = ()) -> tuple[Tensor, Tensor]:
     """The range of each block of a constant: its extremes (``minmax``), or the share of them with the least squared
     error (``mse``): of the outputs where `readers` are known and there is a scale for each output, else of the weight
     itself. Both ends have `Granularity.param_shape`."""
@@ -175,8 +176,11 @@ def weight_range(
 
 
 def _shares(fine: bool, size: int) -> Tensor:
-    """The candidates: 1 first, then below it (clipping the largest weights) and above it (coarser, but another grid: the
-    errors of the weights of an output cancel on some of them). Small constants can afford more."""
+    """The candidates: 1 first, then below it and above it. Small constants can afford more.
+
+    Below 1 the largest weights are clipped. Above it the grid is coarser, but another one: the errors of the weights of
+    an output cancel on some of them.
+    """
     count = max(16, min(64, (1 << 21) // max(size, 1)))
     below = torch.linspace(1.0, 0.95 if fine else 0.3, count // 4 if fine else count)
     above = torch.linspace(1.0, 1.2 if fine else 1.05, count - count // 4 + 1)[1:]

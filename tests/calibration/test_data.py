@@ -134,8 +134,14 @@ def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:
         ({"x": data(6)}, "is 6"),
         ({"x": data(2, 2, 3).astype(np.float64)}, "is float64"),
         ({"x": np.zeros((0, 2, 3), np.float32)}, "is empty (0x2x3)"),
-        ({"x": np.where(data(4, 2, 3) == 20, np.nan, data(4, 2, 3)).astype(np.float32)}, "sample 3 of input 'x' holds NaN"),
-        ({"x": np.where(data(4, 2, 3) == 7, np.inf, data(4, 2, 3)).astype(np.float32)}, "sample 1 of input 'x' holds an infinity"),
+        (
+            {"x": np.where(data(4, 2, 3) == 20, np.nan, data(4, 2, 3)).astype(np.float32)},
+            "sample 3 of input 'x' holds NaN",
+        ),
+        (
+            {"x": np.where(data(4, 2, 3) == 7, np.inf, data(4, 2, 3)).astype(np.float32)},
+            "sample 1 of input 'x' holds an infinity",
+        ),
     ],
 )
 def test_bad_arrays(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:

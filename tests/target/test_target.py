@@ -1,5 +1,7 @@
 """Targets: the registry, data sheets of one's own, and their printed form."""
 
+# ruff: noqa: E501  (lines of IR)
+
 from __future__ import annotations
 
 import subprocess
@@ -41,7 +43,7 @@ def test_a_target_whose_package_is_broken_is_an_error(monkeypatch: pytest.Monkey
     import qir.target
 
     monkeypatch.setattr(qir.target, "_BUILTIN", {"broken": "qir.lowering.nowhere:TARGET", "number": "qir.ir:f32"})
-    with pytest.raises(QirError, match="'broken' .* cannot be loaded"):
+    with pytest.raises(QirError, match=r"'broken' .* cannot be loaded"):
         get_target("broken")
     with pytest.raises(QirError, match="which is no Target"):
         get_target("number")
@@ -49,12 +51,22 @@ def test_a_target_whose_package_is_broken_is_an_error(monkeypatch: pytest.Monkey
 
 def test_a_rule_that_names_no_scheme_of_the_target_is_an_error() -> None:
     with pytest.raises(QirError, match="names the scheme 'fp8'"):
-        Target("t", schemes={"act": Scheme(storage="u8", symmetric=False)}, rules=(Rule("Conv", "compute", {"X": Data("fp8")}),))
+        Target(
+            "t",
+            schemes={"act": Scheme(storage="u8", symmetric=False)},
+            rules=(Rule("Conv", "compute", {"X": Data("fp8")}),),
+        )
 
 
 def test_the_data_sheet_prints_every_rule() -> None:
     text = render_target(get_target("onnxruntime"))
-    for line in ("weight      i8<-127:127> symmetric", "Conv", "fused into it: Relu, Clip", "axis 0", "Default pipeline"):
+    for line in (
+        "weight      i8<-127:127> symmetric",
+        "Conv",
+        "fused into it: Relu, Clip",
+        "axis 0",
+        "Default pipeline",
+    ):
         assert line in text
 
 

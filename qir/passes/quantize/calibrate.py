@@ -48,7 +48,7 @@ class Calibrate(Pass):
         if not 50.0 < self.p <= 100.0:
             raise module.error(f"calibrate{{p={self.p}}}: a percentile lies between 50 and 100")
         specs = input_specs(main_function(module)) if self.data else []
-        images: dict[str, Any] = {"size": self.size, "mean": self.mean, "scale": self.scale, "layout": self.layout, "bgr": self.bgr}
+        images: dict[str, Any] = {name: getattr(self, name) for name in ("size", "mean", "scale", "layout", "bgr")}
         records = open_data(self.data, specs, images) if self.data else None
         method = Method(self.method, self.weights, self.p)
         count = calibrate(module, ctx, records, specs, method, self.batch, self.samples, self.again, self.device)

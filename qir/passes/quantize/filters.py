@@ -12,7 +12,7 @@ __all__ = ["Selection"]
 
 
 def _labels(op: Operation) -> tuple[str, ...]:
-    """Everything that a filter can call an operation: node names, result names, the op type with and without its dialect."""
+    """What a filter can call an operation: node names, result names, the op type with and without dialect."""
     names = (*op.location.names(), *(r.name for r in op.results if r.name))
     return (*names, op.name, op.name.removeprefix("onnx."))
 
@@ -50,5 +50,7 @@ def _matches(text: str, labels: Sequence[str]) -> bool:
 def _no_match(option: str, text: str, labels: Iterable[Sequence[str]]) -> None:
     known = list(dict.fromkeys(name for names in labels for name in names))
     near = difflib.get_close_matches(text, known, 3)
-    hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else "a filter is a node name, an op type (Conv) or a glob (*/attn/*)"
+    hint = "a filter is a node name, an op type (Conv) or a glob (*/attn/*)"
+    if near:
+        hint = f"did you mean {' or '.join(repr(n) for n in near)}?"
     fail(None, f"the filter {option}={text} matches no operation", hint)

@@ -13,7 +13,6 @@ from qir.ir import (
     Operation,
     QirError,
     Severity,
-    StringAttr,
     SymbolRefAttr,
     TensorType,
     Type,
@@ -95,10 +94,10 @@ def element_type(scheme: Scheme) -> Type:
     return IntegerType(scheme.bits, "u" if name.startswith("u") else "")
 
 
-def quantizer_parameters(quantizer: QuantizerOp, known: dict[str, QuantizerOp]) -> tuple[torch.Tensor, torch.Tensor | None]:
+def quantizer_parameters(
+    quantizer: QuantizerOp, known: dict[str, QuantizerOp]
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Scale and zero point of a calibrated static quantizer, as tensors; a product's from its two quantizers."""
-    import torch
-
     from qir.numerics import product_scale
 
     scale, zero = quantizer.parameters()
@@ -133,9 +132,9 @@ def _stored(fake: FakeOp, quantizer: QuantizerOp, known: dict[str, QuantizerOp],
     type = _codes_type(fake.x, scheme)
     data = constant_of(fake.x)
     if data is None:
-        encode = EncodeOp.create([fake.x], [type], {"quantizer": SymbolRefAttr(fake.quantizer)}, location=fake.location)
-        block.insert_before(encode, fake)
-        return encode.y
+        op = EncodeOp.create([fake.x], [type], {"quantizer": SymbolRefAttr(fake.quantizer)}, location=fake.location)
+        block.insert_before(op, fake)
+        return op.y
     import torch
 
     from qir.numerics import codes_to_numpy, encode

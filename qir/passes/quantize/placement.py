@@ -249,10 +249,10 @@ class Placement:
                         demands.setdefault(scheme, []).append((user, index))
         source = self._source.get(value)
         if source is not None and source.emits:
-            scheme = source.result_scheme
-            assert scheme is not None
-            yield Edge(value, scheme, None, (value, scheme))
-            demands.pop(scheme, None)
+            given = source.result_scheme
+            assert given is not None
+            yield Edge(value, given, None, (value, given))
+            demands.pop(given, None)
         for scheme, users in demands.items():
             yield Edge(value, scheme, users, (value, scheme))
 

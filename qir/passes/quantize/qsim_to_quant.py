@@ -86,19 +86,21 @@ class _Translation:
 
     def decode(self, op: DecodeOp) -> None:
         type = self.quantized(op, op.y)
-        source = op.x.defining_op
+        op_codes = op.x
+        source = op_codes.defining_op
         if isinstance(source, EncodeOp) and symbol(source) == symbol(op):
             stored = self._cast(QuantizeCastOp, op, source.x, type)
         else:
             stored = self._cast(StorageCastOp, op, self._signless(op, op.x), type)
         dcast = DequantizeCastOp.create([stored.results[0]], [op.y.type], location=op.location)
         self._replace(op, dcast)
-        if source is not None and not any(r.uses for r in source.results) and (source.name in ("qsim.encode", "onnx.Constant")):
-            source.erase()
+        if isinstance(source, EncodeOp) or constant_of(op_codes) is not None:
+            if source is not None and not any(r.uses for r in source.results):
+                source.erase()
 
     def encode(self, op: EncodeOp) -> None:
         reader = next(iter(op.y.uses))
-        raise _cannot(op, symbol(op), f"its codes as they are read by {reader.name}: unsigned storage has no type of its own there")
+        raise _cannot(op, symbol(op), f"its codes as they are read by {reader.name}")
 
     def _cast(self, kind: type[Operation], op: Operation, value: Value, type: TensorType) -> Operation:
         quantizer = self.known[symbol(op)]
@@ -121,7 +123,7 @@ class _Translation:
         op.erase()
 
     def _signless(self, op: Operation, codes: Value) -> Value:
-        """Codes in the signless type that MLIR's scast takes: a constant of unsigned codes gets the same bits as such."""
+        """Codes in the signless type that MLIR's scast takes: constants of unsigned codes are retyped, bit by bit."""
         type = codes.type
         assert isinstance(type, TensorType)
         if not isinstance(type.element, IntegerType) or not type.element.signedness:
@@ -138,7 +140,8 @@ class _Translation:
             import ml_dtypes
 
             wrapped = array.astype(np.int16)
-            signed = np.where(wrapped >= 1 << (bits - 1), wrapped - (1 << bits), wrapped).astype(getattr(ml_dtypes, f"int{bits}"))
+            wrapped = np.where(wrapped >= 1 << (bits - 1), wrapped - (1 << bits), wrapped)
+            signed = wrapped.astype(getattr(ml_dtypes, f"int{bits}"))
         to = type.with_element(IntegerType(bits))
         attributes = {**source.attributes, "value": dense_from_numpy(signed, codes.name or "codes", to)}
         constant = self.ctx.create_op(source.name, [], [to], attributes, location=source.location)
@@ -149,7 +152,7 @@ class _Translation:
 
     # ------------------------------------------------------------ types
     def quantized(self, op: Operation, value: Value) -> TensorType:
-        """The type of `value` under the quantizer that `op` names. Raises QirError for what MLIR has no words for."""
+        """The type of `value` under the quantizer that `op` names. Raises QirError for what MLIR cannot say."""
         name = symbol(op)
         quantizer = self.known.get(name)
         if quantizer is None:

@@ -10,7 +10,7 @@ from qir.dialects.builtin import ModuleOp
 from qir.dialects.qsim import DecodeOp, EncodeOp, FakeOp, QuantizerOp, make_quantizer
 from qir.dialects.quant import DequantizeCastOp, QuantizeCastOp, StorageCastOp
 from qir.dialects.quant_types import AnyQuantized, Uniform, is_quantized
-from qir.ir import Context, Operation, SymbolRefAttr, SymbolTable, TensorType, Type, Value, dense_from_numpy
+from qir.ir import Context, Operation, OpResult, SymbolRefAttr, SymbolTable, TensorType, Type, Value, dense_from_numpy
 from qir.numerics.scheme import Granularity, Product, Scheme
 from qir.passes.base import Pass
 from qir.passes.quantize.materialise import element_type
@@ -43,11 +43,11 @@ class QuantToQsim(Pass):
             elif is_quantized(_element(op.output)):
                 translation.scast(op)
         translation.products()
-        for op in module.walk():
-            for value in (*op.operands, *op.results):
+        for user in module.walk():
+            for value in (*user.operands, *user.results):
                 if is_quantized(_element(value)):
-                    raise op.error(f"uses the quantized type {value.type}, which only casts may do here",
-                                   "put a dcast before it and a qcast behind it")  # fmt: skip
+                    message = f"uses the quantized type {value.type}, which only casts may do here"
+                    raise user.error(message, "put a dcast before it and a qcast behind it")
         return True
 
 
@@ -100,13 +100,16 @@ class _Translation:
                 self._forward(reader, codes)
                 continue
             decode = DecodeOp.create(
-                [codes], [reader.results[0].type], {"quantizer": SymbolRefAttr(quantizer.sym_name)}, location=reader.location
+                [codes],
+                [reader.results[0].type],
+                {"quantizer": SymbolRefAttr(quantizer.sym_name)},
+                location=reader.location,
             )
             self._insert(decode, reader)
             self._forward(reader, decode.y)
 
     def _forward(self, op: Operation, value: Value) -> None:
-        if value.name is None:
+        if isinstance(value, OpResult) and value.name is None:
             value.name = op.results[0].name
         op.results[0].replace_all_uses_with(value)
         op.erase()
@@ -123,8 +126,8 @@ class _Translation:
         """The constant of signless integers as the unsigned codes that its bits mean."""
         data, source = constant_of(codes), codes.defining_op
         if data is None or source is None:
-            raise op.error(f"gives {op.output.type} from computed integers of type {codes.type}; qir stores {type}",
-                           "quantize with qcast, or store a constant")  # fmt: skip
+            message = f"gives {op.output.type} from computed integers of type {codes.type}; qir stores {type}"
+            raise op.error(message, "quantize with qcast, or store a constant")
         from qir.ir.tensors import numpy_dtype
 
         bits = int(str(type.element).lstrip("ui"))
@@ -162,11 +165,13 @@ class _Translation:
             if uniform is not None:
                 return _of_uniform(name, uniform, op)
             if unknown is not None:
-                scheme = Scheme(storage=unknown.storage, qmin=unknown.qmin, qmax=unknown.qmax, symmetric=unknown.storage[0] == "i")
+                signed = unknown.storage[0] == "i"
+                scheme = Scheme(storage=unknown.storage, qmin=unknown.qmin, qmax=unknown.qmax, symmetric=signed)
                 return make_quantizer(name, scheme, location=op.location)
         except ValueError as error:
             raise op.error(f"has the type {element}: {error}") from None
-        raise op.error(f"has the type {element}, which qir does not read", "it reads !quant.uniform and !quant.any<storage:expressed>")
+        hint = "it reads !quant.uniform and !quant.any<storage:expressed>"
+        raise op.error(f"has the type {element}, which qir does not read", hint)
 
     def products(self) -> None:
         """Biases get back the scale that follows from two others, where these exist and give the same numbers."""
@@ -185,7 +190,8 @@ class _Translation:
                 continue
             made_x, made_w = self.named[x][0].sym_name, self.named[w][0].sym_name
             factor = 1.0 if abs(factor - 1.0) < 1e-6 else factor
-            scheme = quantizer.scheme.evolve(granularity=Granularity.per_tensor(), product=Product(made_x, made_w, axis, factor))
+            product = Product(made_x, made_w, axis, factor)
+            scheme = quantizer.scheme.evolve(granularity=Granularity.per_tensor(), product=product)
             fresh = make_quantizer(quantizer.sym_name, scheme, location=quantizer.location)
             quantizer.attributes.clear()
             quantizer.attributes.update(fresh.attributes)
@@ -194,8 +200,8 @@ class _Translation:
 def _only_casts(op: Operation, quantized: Value) -> None:
     for reader in quantized.users:
         if not isinstance(reader, (DequantizeCastOp, StorageCastOp)):
-            raise reader.error(f"reads the quantized value of {op.name}, which only casts may do here",
-                               "put a dcast before it and a qcast behind it")  # fmt: skip
+            message = f"reads the quantized value of {op.name}, which only casts may do here"
+            raise reader.error(message, "put a dcast before it and a qcast behind it")
 
 
 def _of_uniform(name: str, uniform: Uniform, op: Operation) -> QuantizerOp:

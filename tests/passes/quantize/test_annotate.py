@@ -1,5 +1,7 @@
 """annotate: which edges of a graph get which quantizer for onnxruntime."""
 
+# ruff: noqa: E501  (lines of IR)
+
 from __future__ import annotations
 
 import pytest
@@ -76,9 +78,12 @@ def test_a_convolution_without_constant_weights_stays_float() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "shape", "axis"), [("{transB = 1 : i64}", (5, 8), 0), ("", (8, 5), 1), ("{beta = 1.0 : f32}", (8, 5), 1)]
+    ("attributes", "shape", "axis"),
+    [("{transB = 1 : i64}", (5, 8), 0), ("", (8, 5), 1), ("{beta = 1.0 : f32}", (8, 5), 1)],
 )
-def test_gemm_has_scales_for_each_column_whichever_way_its_weight_lies(attributes: str, shape: tuple[int, int], axis: int) -> None:
+def test_gemm_has_scales_for_each_column_whichever_way_its_weight_lies(
+    attributes: str, shape: tuple[int, int], axis: int
+) -> None:
     body = (
         constant("w", *shape) + constant("c", 5) + f"%y = onnx.Gemm(%x, %w, %c) {attributes} : "
         f"(tensor<3x8xf32>, tensor<{shape[0]}x{shape[1]}xf32>, tensor<5xf32>) -> tensor<3x5xf32>\n"
@@ -91,8 +96,12 @@ def test_gemm_has_scales_for_each_column_whichever_way_its_weight_lies(attribute
 
 
 def test_the_bias_scale_of_gemm_has_alpha_as_its_factor() -> None:
-    body = constant("w", 8, 5) + constant("c", 5) + (
-        "%y = onnx.Gemm(%x, %w, %c) {alpha = 0.5 : f32} : (tensor<3x8xf32>, tensor<8x5xf32>, tensor<5xf32>) -> tensor<3x5xf32>\n"
+    body = (
+        constant("w", 8, 5)
+        + constant("c", 5)
+        + (
+            "%y = onnx.Gemm(%x, %w, %c) {alpha = 0.5 : f32} : (tensor<3x8xf32>, tensor<8x5xf32>, tensor<5xf32>) -> tensor<3x5xf32>\n"
+        )
     )
     module = annotate(func(body, type="tensor<3x5xf32>", arguments="%x: tensor<3x8xf32>"))
     assert quantizers(module)["c"] == "i32 symmetric product(@x, @w) axis(0) factor(0.5)"
@@ -103,8 +112,10 @@ def test_the_bias_scale_of_gemm_has_alpha_as_its_factor() -> None:
 )
 def test_a_gemm_that_the_kernel_cannot_do_stays_float(attributes: str, reason: str) -> None:
     x = "tensor<8x3xf32>" if "transA" in attributes else "tensor<3x8xf32>"
-    body = constant("w", 8, 5) + constant("c", 5) + (
-        f"%y = onnx.Gemm(%x, %w, %c) {attributes} : ({x}, tensor<8x5xf32>, tensor<5xf32>) -> tensor<3x5xf32>\n"
+    body = (
+        constant("w", 8, 5)
+        + constant("c", 5)
+        + (f"%y = onnx.Gemm(%x, %w, %c) {attributes} : ({x}, tensor<8x5xf32>, tensor<5xf32>) -> tensor<3x5xf32>\n")
     )
     module = annotate(func(body, type="tensor<3x5xf32>", arguments=f"%x: {x}"))
     assert quantizers(module) == {}
@@ -117,7 +128,11 @@ def test_a_clip_is_fused_only_where_the_zero_point_can_imply_it(lower: str, fuse
         f"%lo = onnx.Constant() {{value = dense<{lower}> : tensor<f32>}} : () -> tensor<f32>\n"
         "%hi = onnx.Constant() {value = dense<6.0> : tensor<f32>} : () -> tensor<f32>\n"
     )
-    body += conv("c", "x", "w") + f"%r = onnx.Clip(%c, %lo, %hi) : ({T}, tensor<f32>, tensor<f32>) -> {T}\n" + conv("y", "r", "w")
+    body += (
+        conv("c", "x", "w")
+        + f"%r = onnx.Clip(%c, %lo, %hi) : ({T}, tensor<f32>, tensor<f32>) -> {T}\n"
+        + conv("y", "r", "w")
+    )
     found = [q for _, q in edges(annotate(func(body)))]
     assert ("c" in found) is not fused and "r" in found
 
@@ -128,7 +143,13 @@ def test_an_activation_that_others_read_before_is_not_fused() -> None:
 
 
 def test_a_value_of_two_readers_has_one_fake() -> None:
-    body = W + constant("v", 4, 4, 1, 1) + conv("a", "x", "w") + conv("b", "x", "v") + f"%y = onnx.Sub(%a, %b) : ({T}, {T}) -> {T}\n"
+    body = (
+        W
+        + constant("v", 4, 4, 1, 1)
+        + conv("a", "x", "w")
+        + conv("b", "x", "v")
+        + f"%y = onnx.Sub(%a, %b) : ({T}, {T}) -> {T}\n"
+    )
     assert [e for e in edges(annotate(func(body))) if e[0] == "x"] == [("x", "x")]
 
 
@@ -180,13 +201,25 @@ def test_every_result_of_a_split_shares_the_operands_quantizer() -> None:
 
 
 def test_the_hard_swish_of_a_convolution_stays_float_around_its_product() -> None:
-    body = W + conv("c", "x", "w") + unary("h", "HardSigmoid", "c") + f"%m = onnx.Mul(%c, %h) : ({T}, {T}) -> {T}\n" + conv("y", "m", "w")
+    body = (
+        W
+        + conv("c", "x", "w")
+        + unary("h", "HardSigmoid", "c")
+        + f"%m = onnx.Mul(%c, %h) : ({T}, {T}) -> {T}\n"
+        + conv("y", "m", "w")
+    )
     found = edges(annotate(func(body)))
     assert ("c", "c") in found and ("m", "m") in found and not any(v == "h" for v, _ in found)
 
 
 def test_swish_runs_on_codes() -> None:
-    body = W + conv("c", "x", "w") + unary("h", "Sigmoid", "c") + f"%m = onnx.Mul(%c, %h) : ({T}, {T}) -> {T}\n" + conv("y", "m", "w")
+    body = (
+        W
+        + conv("c", "x", "w")
+        + unary("h", "Sigmoid", "c")
+        + f"%m = onnx.Mul(%c, %h) : ({T}, {T}) -> {T}\n"
+        + conv("y", "m", "w")
+    )
     assert ("h", "h") in edges(annotate(func(body)))
 
 
@@ -224,15 +257,21 @@ def test_an_unnamed_target_is_an_error() -> None:
 
 
 def test_subgraphs_stay_float_and_say_so() -> None:
-    body = W + conv("c", "x", "w") + (
-        f'%y = "onnx.If"(%p) ({{\n%i = onnx.Conv(%c, %w) : ({T}, tensor<4x4x1x1xf32>) -> {T}\n"onnx.Yield"(%i) : ({T}) -> ()\n}}, '
-        f'{{\n"onnx.Yield"(%c) : ({T}) -> ()\n}}) : (tensor<i1>) -> {T}\n'
+    body = (
+        W
+        + conv("c", "x", "w")
+        + (
+            f'%y = "onnx.If"(%p) ({{\n%i = onnx.Conv(%c, %w) : ({T}, tensor<4x4x1x1xf32>) -> {T}\n"onnx.Yield"(%i) : ({T}) -> ()\n}}, '
+            f'{{\n"onnx.Yield"(%c) : ({T}) -> ()\n}}) : (tensor<i1>) -> {T}\n'
+        )
     )
     module = annotate(func(body, arguments=f"%x: {T}, %p: tensor<i1>"))
     assert edges(module) == [("x", "x"), ("w", "w"), ("c", "c")]
     assert "missed: onnx.Conv stays float: it stands in a subgraph of onnx.If" in module_remarks[id(module)]
     inner = [op for op in module.walk() if op.name == "onnx.Conv"][1]
-    assert isinstance(inner.operands[0].defining_op, FakeOp)  # but it reads the codes' values, the float ones are not there
+    assert isinstance(
+        inner.operands[0].defining_op, FakeOp
+    )  # but it reads the codes' values, the float ones are not there
 
 
 def test_half_precision_is_left_alone_with_its_reason() -> None:
@@ -254,8 +293,10 @@ def test_annotating_is_linear_in_the_graph() -> None:
     import time
 
     def seconds(count: int) -> float:
-        body = W + conv("v0", "x", "w") + "".join(
-            f"%v{i + 1} = onnx.Add(%v{i}, %v{i}) : ({T}, {T}) -> {T}\n" for i in range(count)
+        body = (
+            W
+            + conv("v0", "x", "w")
+            + "".join(f"%v{i + 1} = onnx.Add(%v{i}, %v{i}) : ({T}, {T}) -> {T}\n" for i in range(count))
         )
         ctx = Context()
         module = parse_module(func(body, result=f"v{count}"), ctx)

@@ -1,5 +1,7 @@
 """calibrate and materialise: parameters from data, edits by hand that later passes respect, bad values."""
 
+# ruff: noqa: E501  (lines of IR)
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -90,7 +92,9 @@ def test_a_quantizers_own_wish_goes_before_the_jobs_method(data: Path) -> None:
     assert x.observe is not None  # stays, so that the text says how the range was found
 
 
-@pytest.mark.parametrize(("wish", "message"), [("best", "unknown method 'best'"), ("percentile, p = 10.0", "percentile 10.0")])
+@pytest.mark.parametrize(
+    ("wish", "message"), [("best", "unknown method 'best'"), ("percentile, p = 10.0", "percentile 10.0")]
+)
 def test_a_wish_that_cannot_be_met_is_an_error(data: Path, wish: str, message: str) -> None:
     text = ANNOTATED.replace("@x : u8 affine per_tensor", f"@x : u8 affine per_tensor observe({wish})")
     with pytest.raises(QirError, match=message):
@@ -148,7 +152,8 @@ def test_the_float_model_runs_unquantized_while_it_is_calibrated(data: Path) -> 
 
 def test_a_value_that_is_not_finite_is_named_with_its_sample(tmp_path: Path) -> None:
     text = ANNOTATED.replace("%c = onnx.Conv", "%d = onnx.Conv").replace(
-        "    %y = qsim.fake %c", '    %c = onnx.Log(%d) : (tensor<?x3x4x4xf32>) -> tensor<?x3x4x4xf32> loc("log")\n    %y = qsim.fake %c'
+        "    %y = qsim.fake %c",
+        '    %c = onnx.Log(%d) : (tensor<?x3x4x4xf32>) -> tensor<?x3x4x4xf32> loc("log")\n    %y = qsim.fake %c',
     )
     x = np.full((5, 2, 4, 4), 1.0, np.float32)
     x[:, 1] = 0.0
@@ -165,9 +170,14 @@ def test_without_data_activations_are_an_error() -> None:
 
 
 def test_a_model_that_takes_one_sample_only_gets_one_at_a_time(data: Path) -> None:
-    body = ANNOTATED.replace("    return %y", "    %s = onnx.Constant() {value = dense<[1, 48]> : tensor<2xi64>} : () -> tensor<2xi64>\n"
-                             "    %r = onnx.Reshape(%y, %s) : (tensor<?x3x4x4xf32>, tensor<2xi64>) -> tensor<1x48xf32>\n    return %r")
-    body = body.replace("return %r : tensor<?x3x4x4xf32>", "return %r : tensor<1x48xf32>").replace("-> tensor<?x3x4x4xf32> {", "-> tensor<1x48xf32> {")
+    body = ANNOTATED.replace(
+        "    return %y",
+        "    %s = onnx.Constant() {value = dense<[1, 48]> : tensor<2xi64>} : () -> tensor<2xi64>\n"
+        "    %r = onnx.Reshape(%y, %s) : (tensor<?x3x4x4xf32>, tensor<2xi64>) -> tensor<1x48xf32>\n    return %r",
+    )
+    body = body.replace("return %r : tensor<?x3x4x4xf32>", "return %r : tensor<1x48xf32>").replace(
+        "-> tensor<?x3x4x4xf32> {", "-> tensor<1x48xf32> {"
+    )
     ctx = Context()
     module = run(body, f"calibrate{{data={data} method=minmax}}", ctx)
     x = quantizer(module, "x")

@@ -1,5 +1,7 @@
 """Interchange with MLIR: the same text, character by character, and the same numbers after a way there and back."""
 
+# ruff: noqa: E501  (lines of IR)
+
 from __future__ import annotations
 
 import random
@@ -40,7 +42,8 @@ def test_scales_are_printed_as_mlir_prints_them(mlir_opt: Path) -> None:
     values = numbers()
     bits = [f"0x{struct.unpack('<Q', struct.pack('<d', v))[0]:016X}" for v in values]
     body = "".join(
-        f"  %{i} = quant.qcast %x : tensor<4xf32> to tensor<4x!quant.uniform<i8:f32, {b}>>\n" for i, b in enumerate(bits)
+        f"  %{i} = quant.qcast %x : tensor<4xf32> to tensor<4x!quant.uniform<i8:f32, {b}>>\n"
+        for i, b in enumerate(bits)
     )
     printed = mlir(mlir_opt, f"func.func @f(%x: tensor<4xf32>) {{\n{body}  return\n}}\n")
     assert re.findall(r"i8:f32, ([^>]+)>", printed) == [mlir_double(v) for v in values]
@@ -65,7 +68,16 @@ def test_types_read_and_print_as_they_are(body: str, mlir_opt: Path) -> None:
     assert f"!quant.{body}" in mlir(mlir_opt, text)
 
 
-@pytest.mark.parametrize("body", ["uniform<i8:f32>", "uniform<i8:f32:0, 0.5>", "uniform<8:f32, 0.5>", "uniform<i8:f32, {0.5>", "uniform<i8:f32, 0.5 0.25>"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "uniform<i8:f32>",
+        "uniform<i8:f32:0, 0.5>",
+        "uniform<8:f32, 0.5>",
+        "uniform<i8:f32, {0.5>",
+        "uniform<i8:f32, 0.5 0.25>",
+    ],
+)
 def test_types_that_are_none_are_an_error(body: str) -> None:
     with pytest.raises(ValueError):
         Uniform.parse(OpaqueType("quant", body))
@@ -142,7 +154,7 @@ def test_casts_are_checked_as_mlir_checks_them() -> None:
 
 def test_a_quantized_value_outside_of_casts_is_an_error() -> None:
     type = "tensor<4x!quant.uniform<i8:f32, 0.5>>"
-    text = f'module {{ func.func @main(%x: tensor<4xf32>) -> {type} {{\n%0 = quant.qcast %x : tensor<4xf32> to {type}\nreturn %0 : {type}\n}} }}'
+    text = f"module {{ func.func @main(%x: tensor<4xf32>) -> {type} {{\n%0 = quant.qcast %x : tensor<4xf32> to {type}\nreturn %0 : {type}\n}} }}"
     module = parse_module(text, Context())
     with pytest.raises(QirError, match="which only casts may do here"):
         run_pipeline(module, "quant-to-qsim", Context())
@@ -156,5 +168,5 @@ def test_computed_codes_of_other_readers_are_named() -> None:
     return %0 : tensor<4xui8>
   }
 }"""
-    with pytest.raises(QirError, match="cannot say its codes as they are read by func.return"):
+    with pytest.raises(QirError, match=r"cannot say its codes as they are read by func\.return"):
         run_pipeline(parse_module(text, Context()), "qsim-to-quant", Context())
