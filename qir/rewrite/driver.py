@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Folder", "apply_patterns"]
 
+FOLD = "fold"
+"""The folder's name among the patterns, for counters and for switching it off."""
+
 Folder = Callable[[Operation], "Sequence[NDArray[Any] | TensorAttr | None] | None"]
 """Computes an operation whose operands are all constant: an array per result (None for an unused one), or None."""
 
@@ -46,8 +49,11 @@ class _Driver:
     def __init__(self, patterns: PatternSet, ctx: Context, folder: Folder | None, name: str, dead_code: bool) -> None:
         self.control: RewriteControl = control_of(ctx)
         self.control.known.update((p.name, None) for p in patterns)
+        if folder is not None:
+            self.control.known[FOLD] = None
         self.patterns = patterns.without(self.control.disabled)
-        self.ctx, self.folder, self.dead_code = ctx, folder, dead_code
+        self.ctx, self.dead_code = ctx, dead_code
+        self.folder = None if FOLD in self.control.disabled else folder
         self.name = name or self.control.pass_name
         self.rewriter = Rewriter(ctx, None, self.patterns)
         self.rewriter.control = self.control
@@ -79,6 +85,8 @@ class _Driver:
                         break
                 else:
                     if dead_code:
+                        if self.control.trace is not None:
+                            print(f"[{self.name}] dead code: {describe(current)}", file=self.control.trace)
                         rewriter.erase(current)
                         continue
                 if folder is not None and self._fold(current, folder):
@@ -149,6 +157,9 @@ class _Driver:
         tensors = folder(op)
         if tensors is None or any(t is None and r.uses for r, t in zip(op.results, tensors, strict=False)):
             return False
+        counter = self.control.counters.get(FOLD)
+        if counter is not None and not counter.allows():
+            return False
         rewriter = self.rewriter
         rewriter.start(op, (op,))
         values: list[Value | None] = []
@@ -160,7 +171,7 @@ class _Driver:
         if self.control.trace is not None:
             self._trace_hit(op, op.name, None)
         rewriter.replace(op, values)
-        self.control.hits["fold"] = self.control.hits.get("fold", 0) + 1
+        self.control.hits[FOLD] = self.control.hits.get(FOLD, 0) + 1
         return True
 
     # ------------------------------------------------------------ telling
@@ -195,7 +206,7 @@ class _Driver:
         trace = self.control.trace
         assert trace is not None
         rewriter = self.rewriter
-        print(f"[{self.name}] {pattern.name if pattern else 'fold'} on {name} {rewriter.location}", file=trace)
+        print(f"[{self.name}] {pattern.name if pattern else FOLD} on {name} {rewriter.location}", file=trace)
         for line in rewriter.before or ():
             print(f"  - {line}", file=trace)
         for made in rewriter.created:

@@ -188,11 +188,13 @@ class Pattern(RewritePattern):
         self.roots = tuple(dict.fromkeys(name for a in self._alternatives for name in a.names))
         self.references: dict[OpNode, int] = {}
         self._used: set[str] = set()
+        self._labels: set[str] = set()
         for alternative in self._alternatives:
             self._survey(alternative)
         self.depth = max(map(_depth, self._alternatives))
         self._repeated = [n for n, count in self.references.items() if count > 1 and not n.is_shared]
         self._filters = {name: _filter([a for a in self._alternatives if name in a.names]) for name in self.roots}
+        self.names = frozenset((*self.parameters, *self._labels))
         missing = [p.name for p in parameters if p.name not in self._used]
         if missing:
             raise PatternError(
@@ -206,6 +208,7 @@ class Pattern(RewritePattern):
             if count > 1:
                 return
             self._used |= {a.want.name for a in node.attributes if isinstance(a.want, AttrLeaf)}
+            self._labels |= {name for name in (node.label, node.tail.name if node.tail else None) if name}
         elif isinstance(node, Leaf):
             self._used.add(node.name)
         for child in node.children():
@@ -232,7 +235,7 @@ class Pattern(RewritePattern):
 
     def _match(self, root: Operation, tables: dict[Operation, SymbolTable] | None, progress: Progress | None) -> Match:
         """A match; without operations, or with `missed` set, it failed."""
-        m = Match(root, self.parameters, tables)
+        m = Match(root, self.names, tables)
         name = root.name
         goals: Any = None
         for condition in reversed(self.conditions):

@@ -25,12 +25,13 @@ class Match:
     to the symbol's name, ``rest("xs")`` to a tuple of values, ``.bind("conv")`` to the operation.
     """
 
-    __slots__ = ("bindings", "missed", "operations", "root", "tables", "trail")
+    __slots__ = ("bindings", "missed", "names", "operations", "root", "tables", "trail")
 
     def __init__(
-        self, root: Operation, names: tuple[str, ...], tables: dict[Operation, SymbolTable] | None = None
+        self, root: Operation, names: frozenset[str], tables: dict[Operation, SymbolTable] | None = None
     ) -> None:
         self.root = root
+        self.names = names
         self.bindings: dict[str, Any] = {}
         self.operations: dict[OpNode, Operation] = {}
         self.trail: list[Any] = []
@@ -41,12 +42,13 @@ class Match:
         try:
             return self.bindings[name]
         except KeyError:
-            if name.startswith("__"):
-                raise AttributeError(name) from None
-            return None
+            if name in self.names:
+                return None
+            known = ", ".join(sorted(self.names))
+            raise AttributeError(f"the pattern has no name '{name}', it has {known}") from None
 
     def __getitem__(self, name: str) -> Any:
-        return self.bindings.get(name)
+        return getattr(self, name)
 
     def __contains__(self, name: str) -> bool:
         return name in self.bindings

@@ -295,6 +295,8 @@ class Rewriter:
             for inner in op.walk() if op.regions else (op,):
                 self.worklist.pop(inner, None)
                 self.origins.pop(inner, None)
+        if op.traits & Trait.SYMBOL:
+            self.tables.clear()
         op.erase()
         self.changes += 1
         self.erased += 1
@@ -333,6 +335,8 @@ class Rewriter:
     def _added(self, op: Operation) -> None:
         self.changes += 1
         self.created.append(op)
+        if op.traits & Trait.SYMBOL:
+            self.tables.clear()
         if self.worklist is not None:
             for inner in op.walk() if op.regions else (op,):
                 self.worklist[inner] = None

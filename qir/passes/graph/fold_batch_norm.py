@@ -44,7 +44,7 @@ def scale_and_shift(m: Match) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _inference(m: Match) -> bool:
-    bn = m.bn if m.bn is not None else m.root
+    bn = m.bindings.get("bn", m.root)
     others_used = any(r.uses for r in bn.results[1:])
     return not bn.attr("training_mode", 0) and not others_used and bn.attr("spatial", 1) == 1
 
