@@ -116,10 +116,12 @@ def _one_scale(group: Group) -> str | None:
 
 def _scales(group: Group, ops: Sequence[DequantizeLinearOp | QuantizeLinearOp]) -> str | None:
     for op in ops:
-        found = parameters(op)
-        if found is None:
-            return "a scale is computed"
-        if found[0].size != 1:
+        found, type = parameters(op), op.operands[1].type
+        if found is not None:
+            single = found[0].size == 1
+        else:  # computed, as by DynamicQuantizeLinear
+            single = isinstance(type, TensorType) and type.shape in ((), (1,))
+        if not single:
             return "its data has several scales"
     return None
 

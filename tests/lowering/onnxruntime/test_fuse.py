@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 KINDS = ["random", "high", "low"]
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -275,3 +277,35 @@ def test_sixteen_bits_stay_in_float(net: Any, fused: Any, dtype: Any) -> None:
     result = fused(n)
     assert result.operators["Add"] == result.kernels["Add"] == 1
     assert result.wrong() == 0
+
+
+@kinds
+@pytest.mark.parametrize("op", ["MatMul", "Gemm"])
+def test_products_of_dynamically_quantized_data(net: Any, fused: Any, kind: str, op: str) -> None:
+    """The runtime multiplies their codes too (as DynamicQuantizeMatMul, which is the two operations in one)."""
+    n = net((kind, op))
+    q, s, z = n.op("DynamicQuantizeLinear", n.input("x", "n", 64), outputs=3)
+    y = n.op(op, n.op("DequantizeLinear", q, s, z), n.weight(64, 24, axis=1))
+    n.output(y)
+    result = fused(n, "random" if kind == "low" else kind)
+    wanted = {"MatMul": "MatMulIntegerToFloat", "Gemm": "QGemm"}[op]
+    assert result.operators[wanted] == 1
+    assert result.kernels["DynamicQuantizeMatMul" if op == "MatMul" else "QGemm"] == 1
+    for name, expected in result.theirs.items():
+        np.testing.assert_allclose(result.ours[name], expected, rtol=1e-6, atol=1e-6 * float(np.abs(expected).max()))
+
+
+def test_weights_in_blocks(net: Any, fused: Any) -> None:
+    """int4 blocks: MatMulNBits in the runtime, which by default rounds activations to int8 in blocks of its own."""
+    n = net()
+    codes = n.constant(np.zeros((64, 24), np.int8), "w")
+    n.initializers[-1].CopyFrom(
+        helper.make_tensor(codes, onnx.TensorProto.INT4, (64, 24), n.rng.integers(-8, 8, 64 * 24).tolist())
+    )
+    w = n.op("DequantizeLinear", codes, n.constant(n.rng.uniform(0.01, 0.1, (4, 24)), "s"), axis=0, block_size=16)
+    n.output(n.op("MatMul", n.input("x", "n", 64), w))
+    result = fused(n)
+    assert result.kernels["MatMulNBits"] == 1 and result.operators["MatMul"] == 1
+    for name, expected in result.theirs.items():
+        noise = float(((result.ours[name] - expected) ** 2).sum() / (expected**2).sum())
+        assert noise < 10**-3.5
