@@ -112,8 +112,7 @@ def _say_granularity(attributes: dict[str, Attribute], say: Any) -> None:
         number = 0 if rest is None else _integer(rest)
         # Only what the constructor of a scheme would leave behind: no zero rest, no empty lists.
         if pairs is not None and number in (0, 1) and (rest is None or number == 1):
-            keys = ("block_rest",) if rest is not None else ()
-            keys += ("block_axes", "block_sizes") if axes is not None else ()
+            keys = [k for k in ("block_rest", "block_axes", "block_sizes") if k in attributes]
             if len(pairs) == 1 and pairs[0][1] == 1 and not number:
                 say(f"per_axis({pairs[0][0]})", *keys)
             elif pairs == [(-1, 0)] and number:
@@ -262,11 +261,30 @@ def quantizer_from_clauses(cls: type[Operation], clauses: ClauseReader) -> Opera
 
 _WORDS = frozenset({"symmetric", "affine", "per_tensor", "per_token", "wrap", *_FLAGS})
 _GROUPS = {
-    "symmetric": "zero point", "affine": "zero point", "per_tensor": "granularity", "per_token": "granularity",
-    "per_axis": "granularity", "block": "granularity",
-    **{w: w for w in ("tail", "product", "axis", "factor", "pow2", "scale_by", "zero_by", "round", "wrap", "observe", "range")},
+    "symmetric": "zero point",
+    "affine": "zero point",
+    "per_tensor": "granularity",
+    "per_token": "granularity",
+    "per_axis": "granularity",
+    "block": "granularity",
+    **{
+        w: w
+        for w in (
+            "tail",
+            "product",
+            "axis",
+            "factor",
+            "pow2",
+            "scale_by",
+            "zero_by",
+            "round",
+            "wrap",
+            "observe",
+            "range",
+        )
+    },
     **{w: w for w in (*_FLAGS, *_TENSORS)},
-}  # fmt: skip
+}
 
 
 def _read_word(word: str, out: dict[str, Attribute]) -> None:
@@ -368,7 +386,7 @@ def _number(argument: Argument, clauses: ClauseReader, whole: bool) -> Attribute
         return value if whole else FloatAttr.of(float(value.value), f64)
     if not whole and isinstance(value, FloatAttr):
         return value
-    clauses.fail("a whole number is expected here" if whole else "a number is expected here", at=argument.start)
+    return clauses.fail("a whole number is expected here" if whole else "a number is expected here", at=argument.start)
 
 
 def _whole(argument: Argument, clauses: ClauseReader) -> int:
