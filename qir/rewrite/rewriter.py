@@ -222,7 +222,7 @@ class Rewriter:
             for user, indices in places:
                 update_function(user, indices, old, new)
             self.changes += 1
-            self._revisit((new,))
+            self._revisit_users(dict.fromkeys(users))
             self._lost_use(old)
 
     def _refine(self, value: Value, other: Type) -> None:
@@ -362,28 +362,23 @@ class Rewriter:
             self._revisit((value,))
 
     def _revisit(self, values: Sequence[Value]) -> None:
-        """Visit the users of changed values again, and their users as far as a pattern looks down from there."""
+        """Visit the users of changed values again."""
+        if self.worklist is not None:
+            self._revisit_users(dict.fromkeys(user for value in values for user in value.uses))
+
+    def _revisit_users(self, users: dict[Operation, None]) -> None:
+        """Visit operations again whose operands changed, and their users as far as a pattern looks down from there."""
         worklist = self.worklist
         if worklist is None:
             return
-        level = 1
-        patterns = self._patterns
-        deepest = self._deepest
-        depths = self._depths
-        while values:
-            further: list[Value] = []
-            for value in values:
-                for user in value.uses:
-                    if level == 1:
-                        worklist[user] = None
-                    else:
-                        depth = depths.get(user.name)
-                        if depth is None:
-                            assert patterns is not None
-                            depth = depths[user.name] = patterns.depth_of(user.name)
-                        if depth >= level:
-                            worklist[user] = None
-                    if level < deepest:
-                        further.extend(user.results)
-            level += 1
-            values = further
+        worklist.update(users)
+        patterns, depths = self._patterns, self._depths
+        for level in range(2, self._deepest + 1):
+            users = {further: None for user in users for result in user.results for further in result.uses}
+            for user in users:
+                depth = depths.get(user.name)
+                if depth is None:
+                    assert patterns is not None
+                    depth = depths[user.name] = patterns.depth_of(user.name)
+                if depth >= level:
+                    worklist[user] = None

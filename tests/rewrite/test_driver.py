@@ -369,3 +369,49 @@ def test_const_patterns_look_into_short_forms():
     module = g.done(g.op("Mul", g.args[0], g.const(np.asarray(1.0, np.float32))))
     apply_patterns(module, [p], g.ctx)
     assert g.names == []
+
+
+def test_many_users_of_one_value_cost_one_visit_each():
+    """A thousand no-ops on one value: the users that were there already are not visited again for each of them."""
+
+    @pattern
+    def drop(x: Value):
+        return onnx.Relu(x)
+
+    @drop.rewrite
+    def _(m, rewriter):
+        return m.x
+
+    visits = []
+    original = drop.match_and_rewrite
+    drop.match_and_rewrite = lambda op, rewriter: visits.append(op) or original(op, rewriter)
+
+    class Watch(RewritePattern):
+        name, roots, depth = "watch", ("onnx.Neg",), 3
+
+        def match_and_rewrite(self, op, rewriter):
+            visits.append(op)
+            return False
+
+    g = Graph(context())
+    values = [g.op("Neg", g.op("Relu", g.args[0])) for _ in range(1000)]
+    apply_patterns(g.done(*values), [drop, Watch()], g.ctx)
+    assert g.names == ["Neg"] * 1000 and len(visits) <= 3000
+
+
+def test_the_driver_is_linear():
+    import time
+
+    def seconds(size: int) -> float:
+        g = Graph(context())
+        x = g.args[0]
+        for _ in range(size):
+            x = g.op("Relu", g.op("Neg", g.op("Neg", x)))
+        module = g.done(x)
+        start = time.process_time()
+        apply_patterns(module, [double_neg, neg_add], g.ctx)
+        return time.process_time() - start
+
+    seconds(100)
+    small, large = min(seconds(1000) for _ in range(3)), seconds(10000)
+    assert large < 25 * small
