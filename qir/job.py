@@ -20,6 +20,7 @@ from qir.ir import Context, Operation, fail
 from qir.passes import Instrumentation, Nested, Pass, PassManager, option_specs, parse_pipeline
 from qir.passes.base import format_value, parse_value
 from qir.passes.progress import track
+from qir.passes.quantize.calibrate import Calibrate
 from qir.target import Artifact, Target, get_target
 
 if TYPE_CHECKING:
@@ -64,14 +65,14 @@ def quantize(
     score = _scorer(evaluate)
     name = Path(model).stem if isinstance(model, (str, Path)) else "model"
     module = load_model(model, ctx)
-    report = _Report(data or _data_of(manager), options.get("device") or "cpu")
+    report = _Report(manager, options.get("device") or "cpu")
     manager.instrumentations += [report, *watchers]
     _seed(options.get("seed") or 0)
     manager.run(module, ctx)
     errors = tuple(report.errors)
     scores: dict[str, Any] = {}
     with _staged(out) as folder:
-        files = _write(module, goal, ctx, folder, name, pipeline_text(manager), errors, report.data)
+        files = _write(module, goal, ctx, folder, name, pipeline_text(manager), errors, report.sample)
         if score is not None:
             if isinstance(model, (str, Path)):
                 scores["float"] = score(_runner(Path(model), goal, ctx))
@@ -127,9 +128,7 @@ def make_pipeline(target: Target, pipeline: str | None, options: Mapping[str, An
     given = {key: value for key, value in options.items() if value is not None and value != ()}
     for key in given:
         if key not in takes and key not in ("device", "seed", "format"):  # these are the whole job's
-            fail(None, f"no pass of the pipeline takes --{key}", f"the pipeline is {pipeline_text(manager)}")
-    if pipeline is not None:  # what the text says stands, the command line only adds
-        given.pop("data", None)
+            fail(None, f"no pass of the pipeline has the option '{key}'", f"the pipeline is {pipeline_text(manager)}")
     manager.root = _with_options(manager.root, given)
     return manager
 
@@ -161,7 +160,7 @@ def _with_options(nested: Nested, given: Mapping[str, Any]) -> Nested:
                 text = value if isinstance(value, str) else format_value(value)
                 changes[spec.field] = parse_value(text, spec.type, spec.choices)
             except ValueError as error:
-                fail(None, f"--{spec.name} {value}: {error}", spec.help or None)
+                fail(None, f"option {spec.name}={value} of pass '{item.name}': {error}", spec.help or None)
         items.append(attrs.evolve(item, **changes) if changes else item)
     return Nested(nested.anchor, items)
 
@@ -175,12 +174,6 @@ def _seed(seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
-def _data_of(manager: PassManager) -> str | None:
-    """The data that a pipeline names itself."""
-    found = (getattr(item, "data", None) for item in manager.passes)
-    return next((text for text in found if isinstance(text, str) and text), None)
-
-
 # ---------------------------------------------------------------- the report
 class _Report(Instrumentation):
     """Measures the errors of all tensors while the module is simulated, just before it is made of integers.
@@ -188,10 +181,11 @@ class _Report(Instrumentation):
     A pipeline without ``materialise`` is measured at its end.
     """
 
-    def __init__(self, data: str | None, device: str) -> None:
-        self.data = data
+    def __init__(self, manager: PassManager, device: str) -> None:
+        self.calibrate = next((p for p in manager.passes if isinstance(p, Calibrate) and p.data), None)
         self.device = device
         self.errors: list[TensorError] = []
+        self.sample: Mapping[str, Any] | None = None
         self.done = False
 
     def before_pass(self, item: Pass, op: Operation, ctx: Context) -> None:
@@ -202,16 +196,16 @@ class _Report(Instrumentation):
         self.measure(op, ctx)
 
     def measure(self, module: Operation, ctx: Context) -> None:
-        if self.done or self.data is None or not any(op.name == "qsim.fake" for op in module.walk()):
+        if self.done or self.calibrate is None or not any(op.name == "qsim.fake" for op in module.walk()):
             return
-        from qir.calibration.data import Feed, input_specs, open_data
+        from qir.calibration.data import Feed
 
         self.done = True
-        specs = input_specs(main_function(module))
-        first = next(iter(Feed(open_data(self.data, specs), specs, batch=1, samples=1)))
-        elements = sum(array.size for array in first.inputs.values())
+        specs, records = self.calibrate.records(module)
+        self.sample = next(iter(Feed(records, specs, batch=1, samples=1))).inputs
+        elements = sum(array.size for array in self.sample.values())
         samples = min(32, max(4, REPORT_ELEMENTS // max(1, elements)))
-        feed = Feed(open_data(self.data, specs), specs, batch=8, samples=samples)
+        feed = Feed(records, specs, batch=8, samples=samples)
         batches = (batch.inputs for batch in track(ctx, feed, "measuring errors", None))
         self.errors = quantization_errors(module, batches, self.device)
 
@@ -247,14 +241,14 @@ def _write(
     name: str,
     pipeline: str,
     errors: Sequence[TensorError],
-    data: str | None,
+    sample: Mapping[str, Any] | None,
 ) -> list[Artifact]:
     """Everything that a job leaves: the artifact first, the final module, the pipeline, the report."""
     from qir.text import write_module
 
     if target.export is None:
         fail(None, f"the target '{target.name}' writes no artifact")
-    files = list(target.export(module, ctx, folder, name, data=data))
+    files = list(target.export(module, ctx, folder, name, sample=sample))
     text = folder / f"{name}.qir"
     write_module(module, text)
     run = " ".join(f"--input {arg.name}=FILE.npy" for arg in main_function(module).body.args)

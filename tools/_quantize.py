@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,7 @@ def quantize_command(args: Namespace, streams: Streams) -> int:
             args.data,
             out,
             options={
+                **_settings(args.settings),
                 "method": args.method,
                 "only": tuple(args.only),
                 "exclude": tuple(args.exclude),
@@ -71,6 +72,17 @@ def quantize_command(args: Namespace, streams: Streams) -> int:
     _say(result, model, args.report, streams)
     _diagnostics(ctx, wanted, streams)
     return 0
+
+
+def _settings(texts: Sequence[str]) -> dict[str, str]:
+    """``--set KEY=VALUE`` as options. Raises Usage for anything else."""
+    settings = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise Usage(f"qir quantize: error: --set takes KEY=VALUE, not '{text}'\n", 2)
+        settings[key.replace("-", "_")] = value
+    return settings
 
 
 def _say(result: QuantizeResult, model: Path, everything: bool, streams: Streams) -> None:

@@ -58,6 +58,10 @@ def _parser() -> ArgumentParser:
         "--eval", metavar="MODULE:FUNCTION", help="scores the float and the quantized model; it gets a function that "
         "maps a dictionary of inputs to one of outputs, and returns a number or a dictionary of them"
     )  # fmt: skip
+    p.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="settings",
+        help="an option of the pipeline's passes, as --set size=224,224 for a folder of images or --set samples=64",
+    )  # fmt: skip
     p.add_argument("--device", help="where calibration runs: cpu (default), cuda, cuda:1, …")
     p.add_argument("--seed", type=int, help="seed of what is random (default: 0)")
     p.add_argument("--report", action="store_true", help="print the whole table of errors, not only the worst ten")

@@ -141,6 +141,26 @@ def test_filters(model: Path, calib: Path, tmp_path: Path) -> None:
     assert "method=minmax" in counts["b"][1]
 
 
+def test_options_of_passes(model: Path, images: Mapping[str, np.ndarray], tmp_path: Path) -> None:
+    """A folder of images, with the size and scale that the model wants; the pipeline keeps them."""
+    from PIL import Image
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, image in enumerate(images["train_x"][:16, 0]):
+        Image.fromarray(np.uint8(np.round(image * 255))).resize((16, 16)).save(folder / f"{number}.png")
+    base = ("quantize", model, "--target", "onnxruntime", "--data", folder, "-o", tmp_path / "out")
+    said = command(*base, "--set", "size=8,8", "--set", "scale=0.00392156862745098", "--set", "samples=12")
+    assert "size=8,8 scale=0.00392156862745098" in said
+    report = json.loads((tmp_path / "out" / "digits.report.json").read_text())
+    row = next(r for r in report["tensors"] if r["tensor"] == "input")
+    assert 0.9 < row["reference_max"] <= 1.0
+    out, errors = io.StringIO(), io.StringIO()
+    assert main([*map(str, base), "--set", "colour=red"], io.StringIO(), out, errors) == 1
+    assert "colour" in errors.getvalue()
+    assert main([*map(str, base), "--set", "size"], io.StringIO(), out, errors) == 2
+
+
 SCORE = """
 import numpy as np
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -11,6 +12,9 @@ from qir.ir import Context, Operation
 from qir.passes.base import Pass, option
 from qir.passes.quantize.queries import main_function
 from qir.passes.registry import register_pass
+
+if TYPE_CHECKING:
+    from qir.calibration.data import InputSpec, Record
 
 __all__ = ["Calibrate"]
 
@@ -42,15 +46,21 @@ class Calibrate(Pass):
 
     def run(self, module: Operation, ctx: Context) -> bool:
         from qir.calibration.calibrator import Method, calibrate
-        from qir.calibration.data import input_specs, open_data
 
         assert isinstance(module, ModuleOp)
         if not 50.0 < self.p <= 100.0:
             raise module.error(f"calibrate{{p={self.p}}}: a percentile lies between 50 and 100")
-        specs = input_specs(main_function(module)) if self.data else []
-        images: dict[str, Any] = {name: getattr(self, name) for name in ("size", "mean", "scale", "layout", "bgr")}
-        records = open_data(self.data, specs, images) if self.data else None
+        specs, records = self.records(module) if self.data else ([], None)
         method = Method(self.method, self.weights, self.p)
         count = calibrate(module, ctx, records, specs, method, self.batch, self.samples, self.again, self.device)
         self.count(ctx, "quantizers", count)
         return count > 0
+
+    def records(self, module: Operation) -> tuple[list[InputSpec], Iterable[Record]]:
+        """The inputs of the module's main function and the data for them, as the options say."""
+        from qir.calibration.data import input_specs, open_data
+
+        assert isinstance(module, ModuleOp)
+        specs = input_specs(main_function(module))
+        images: dict[str, Any] = {name: getattr(self, name) for name in ("size", "mean", "scale", "layout", "bgr")}
+        return specs, open_data(self.data, specs, images)
