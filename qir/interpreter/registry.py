@@ -48,6 +48,7 @@ class Entry:
 _KERNELS: dict[str, list[Entry]] = {}
 _MODULES: dict[str, list[str]] = {
     "onnx": ["qir.interpreter.kernels"],
+    "ai.onnx": ["qir.interpreter.kernels"],
     "qsim": ["qir.interpreter.kernels"],
     "quant": ["qir.interpreter.kernels"],
     "func": ["qir.interpreter.kernels"],

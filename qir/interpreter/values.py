@@ -122,7 +122,7 @@ def as_tensor(array: Any, device: torch.device | str = "cpu") -> Any:
     """
     array = np.asarray(array)
     if array.dtype.kind in "OSU":
-        return array.astype(object)
+        return _as_text(array)
     name = array.dtype.name
     target: torch.dtype | None = None
     if name in _VIEWS:
@@ -143,6 +143,14 @@ def as_tensor(array: Any, device: torch.device | str = "cpu") -> Any:
     if target is not None:
         tensor = tensor.view(target)
     return tensor.to(device)
+
+
+def _as_text(array: NDArray[Any]) -> NDArray[Any]:
+    """Strings as str; ONNX keeps them as bytes."""
+    texts = np.empty(array.shape, object)
+    for index, value in np.ndenumerate(array):
+        texts[index] = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+    return texts
 
 
 def as_array(value: Any, element: Type | None = None) -> NDArray[Any]:

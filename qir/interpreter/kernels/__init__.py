@@ -22,9 +22,10 @@ from qir.interpreter.kernels import (
     rnn,
     shape,
     signal,
+    text,
 )
 
 __all__ = [
     "activation", "attention", "cast", "control", "conv", "elementwise", "generate", "image", "index", "linear",
-    "loss", "norm", "pool", "qsim", "quant", "quantized", "reduce", "resize", "rnn", "shape", "signal",
+    "loss", "norm", "pool", "qsim", "quant", "quantized", "reduce", "resize", "rnn", "shape", "signal", "text",
 ]  # fmt: skip
