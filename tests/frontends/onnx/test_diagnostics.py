@@ -87,7 +87,7 @@ CASES: dict[str, tuple[bytes | onnx.ModelProto, str]] = {
     "duplicate attribute": (model([twice("a")]), "[r] the attribute 'a' is given twice"),
     "hostile size": (with_weight(dims=[1 << 30, 1 << 30], data_type=1, raw_data=b"abcd"), "[w] tensor 'w' claims"),
     "size beyond the data": (with_weight(dims=[100, 100], data_type=1, raw_data=b"abcd"), "has 4 bytes of data"),
-    "size of numbers": (with_weight(dims=[3], data_type=1, float_data=[1.0]), "has 4 bytes of data, tensor<3xf32> needs"),
+    "size of numbers": (with_weight(dims=[3], data_type=1, float_data=[1.0]), "has 4 bytes of data, tensor<3xf32>"),
     "missing data": (with_weight(dims=[100, 100], data_type=1), "[w] tensor 'w' has no data"),
     "missing strings": (with_weight(dims=[2], data_type=8, string_data=[b"a"]), "has 1 strings"),
     "negative size": (with_weight(dims=[-1], data_type=1), "the negative size -1"),
