@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
 from qir.tools._opt_job import Job
 from qir.tools._terminal import ArgumentParser, Streams, Usage, run_tool
@@ -144,9 +144,7 @@ def _list(args: argparse.Namespace, streams: Streams) -> None:
         from qir.target import get_target, list_targets
 
         for name in list_targets():
-            target: Any = get_target(name)
-            doc = getattr(target, "summary", "") or getattr(target, "doc", "")
-            streams.print(f"{name:<16} {doc}".rstrip())
+            streams.print(f"{name:<16} {get_target(name).title}".rstrip())
 
 
 def _entry_points(group: str) -> list[str]:
