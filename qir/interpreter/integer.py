@@ -37,7 +37,8 @@ def fast_int8() -> bool:
 
     Without VNNI, kernels may add pairs in saturating 16-bit arithmetic: that shows with all values at one end.
     """
-    if not getattr(torch.cpu, "_is_vnni_supported", lambda: False)():
+    vnni = getattr(torch.cpu, "_is_vnni_supported", lambda: False)()
+    if not (vnni and torch.backends.mkldnn.is_available()):
         return False
     for left, right in ((-128, -128), (-128, 127), (127, 127)):
         a = torch.full((32, 256), left, dtype=torch.int8)

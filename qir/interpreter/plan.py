@@ -301,7 +301,7 @@ class _BlockPlan:
                 slots[slot] = None
 
 
-_FAILURES = (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, AssertionError)
+_FAILURES = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
 """What torch and kernels raise for operands that an operation cannot take; QirError is none of them."""
 
 
