@@ -71,9 +71,10 @@ def work(what: str, model: str, calib: str, out: str) -> dict[str, float]:
 
     reset_peak()
     before = status("VmRSS")
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     job()
-    return {"seconds": time.perf_counter() - start, "megabytes": (status("VmHWM") - before) / 1024}
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "cpu": time.process_time() - cpu, "megabytes": (status("VmHWM") - before) / 1024}
 
 
 def measure(what: str, model: Path, calib: Path, folder: Path, repeat: int) -> dict[str, float]:
@@ -124,8 +125,11 @@ def render(results: dict[str, dict[str, Any]]) -> str:
     lines = []
     for what, row in results.items():
         name = "qir" if what == "qir" else f"onnxruntime {what}"
-        times, memory = ours["seconds"] / row["seconds"], ours["megabytes"] / row["megabytes"]
-        lines.append(f"| {name} | {row['seconds']:.1f} s | {times:.2f} | {row['megabytes']:.0f} MB | {memory:.2f} |")
+        share = {key: ours[key] / row[key] for key in row}
+        lines.append(
+            f"| {name} | {row['seconds']:.1f} s | {share['seconds']:.2f} | {row['cpu']:.1f} s | {share['cpu']:.2f} "
+            f"| {row['megabytes']:.0f} MB | {share['megabytes']:.2f} |"
+        )
     table = "\n".join(lines)
     return f"""# Quantizing squeezenet with 128 images
 
@@ -133,8 +137,8 @@ Written by `benchmarks/bench_quantize.py`: one run, 2 threads, a process each, i
 above the process with its libraries imported. qir {qir.__version__}, onnxruntime {onnxruntime.__version__},
 torch {torch.__version__}, {platform.machine()}.
 
-| | time | qir's share | peak memory | qir's share |
-|---|---|---|---|---|
+| | time | qir's share | CPU time | qir's share | peak memory | qir's share |
+|---|---|---|---|---|---|---|
 {table}
 """
 

@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import importlib.util
 import io
+import logging
 import os
 import platform
 import sys
@@ -81,6 +82,7 @@ def main() -> None:
     args = parser.parse_args()
     zoo = find_zoo()
     evaluate = load_evaluate(zoo)
+    logging.disable(logging.WARNING)  # onnxruntime's quantizer warns about every normalization's weight
     lines = []
     for name, entry in evaluate.entries().items():
         model = zoo / entry["model"]
