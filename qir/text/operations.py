@@ -443,12 +443,15 @@ def _take_argument_names(op: Operation) -> None:
     if len(arguments) != len(entries.values):
         return  # the verifier says so
     kept: list[Attribute] = []
+    taken = False
     for argument, entry in zip(arguments, entries.values, strict=True):
         name = entry.get(ARGUMENT_NAME) if isinstance(entry, DictAttr) else None
         if isinstance(entry, DictAttr) and isinstance(name, StringAttr):
-            argument.name = name.value or None
+            argument.name, taken = name.value or None, True
             entry = DictAttr(tuple((k, v) for k, v in entry.entries if k != ARGUMENT_NAME))
         kept.append(entry)
+    if not taken:
+        return
     if all(isinstance(e, DictAttr) and not e.entries for e in kept):
         del op.attributes["arg_attrs"]
     else:

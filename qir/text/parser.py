@@ -68,7 +68,7 @@ def read_text(path: str) -> str:
 def decode_text(data: bytes, name: str) -> str:
     """Bytes as text. Raises QirError where they are not UTF-8."""
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         fail(

@@ -80,8 +80,8 @@ class Printer:
 
     # ------------------------------------------------------------ parts
     def value(self, value: Value) -> str:
-        """``%name``; a value from outside what is printed shows as unknown."""
-        return self.names.get(value) or "%<unknown>"
+        """``%name``; a value from outside what is printed gets a spelling too."""
+        return self.names.get(value) or self.spelling.outside(value)
 
     def values(self, values: Sequence[Value]) -> str:
         names = self.names
@@ -203,12 +203,7 @@ class Printer:
             else:
                 name = next((r.name for r in results if r.name), None)
                 head = f"{indent}{self.values(results)} = "
-            if (
-                self.keep_names and name
-                if self.generic
-                else (name and (names[results[0]] != "%" + name or len(results) > 1))
-                and not self.spelling.says_results(op, self._shown(op.location))
-            ):
+            if name and (self.keep_names if self.generic else not self.spelling.says_results(op, self._shown(op))):
                 attributes = {**attributes, RESULT_NAMES: ArrayAttr(tuple(StringAttr(r.name or "") for r in results))}
         if op.regions:
             attributes = self._argument_names(op, attributes)
@@ -218,8 +213,8 @@ class Printer:
         else:
             self._pretty(op, head, attributes, indent)
 
-    def _shown(self, location: Location) -> Location:
-        return location if self.debuginfo else without_files(location)
+    def _shown(self, op: Operation) -> Location:
+        return op.location if self.debuginfo else without_files(op.location)
 
     def _generic(self, op: Operation, head: str, attributes: Mapping[str, Attribute], indent: str) -> None:
         name = op.name
@@ -260,7 +255,7 @@ class Printer:
             if clauses is not None:
                 self._lines.append(f"{head}{'return' if name == 'func.return' else name} {clauses}".rstrip() + location)
                 return
-        if not is_pretty_name(name):
+        if name in ("builtin.module", "func.func") or not is_pretty_name(name):
             self._generic(op, head, attributes, indent)
             if location and not self.debuginfo:
                 self._lines[-1] += location

@@ -30,6 +30,7 @@ from qir.text.values import Call
 __all__ = ["MAX_ERRORS", "ForwardValue", "Frame", "Poison", "Reader", "TooDeepError", "count"]
 
 MAX_ERRORS = 20
+_MAX_WEIGHT = 100_000
 _MEMO_LIMIT = 8192  # longer texts are rarely repeated
 _ALIAS = re.compile(r"^[ \t]*([!#][A-Za-z_][\w$]*)[ \t]*=", re.M)
 _VALUE = re.compile(r"%[\w$.\-]+(?:[#:]\d+)?|_")
@@ -91,6 +92,8 @@ class Reader:
         # what aliases stand for: a place in the text until it is needed
         self.aliases: dict[str, tuple[int, int] | Any] = {}
         self._resolving: set[str] = set()
+        self._weights: dict[str, int] = {}  # how many aliases each expands to, itself included
+        self._weight = 0
         if "=" in source.text[:200] or "\n#" in source.text or "\n!" in source.text:
             self._find_aliases()
         self.resources: list[tuple[DenseResourceAttr, int]] = []
@@ -232,12 +235,20 @@ class Reader:
             if len(self._resolving) >= MAX_DEPTH:
                 self.fail(start, start + len(name), f"aliases are nested more than {MAX_DEPTH} deep")
             self._resolving.add(name)
+            outer, self._weight = self._weight, 1
             try:
                 begin, end = value
                 rule = "type" if name[0] == "!" else "attribute"
                 value = self.aliases[name] = self.parse_piece(rule, self.source.text[begin:end].rstrip(), begin)
+                self._weights[name] = self._weight
             finally:
                 self._resolving.discard(name)
+                self._weight = outer
+        self._weight += self._weights[name]
+        if (
+            self._weights[name] > _MAX_WEIGHT
+        ):  # a few lines of aliases of aliases can stand for more than any memory holds
+            self.fail(start, start + len(name), f"the alias {name} expands to more than {_MAX_WEIGHT} parts")
         return value
 
     def type_alias(self, token: Token) -> Type:

@@ -117,6 +117,12 @@ def test_whole_texts(text: str, place: str, message: str) -> None:
     assert message in found[0] and found[0].startswith(f"f.qir:{place}"), found[0]
 
 
+def test_aliases_of_aliases_do_not_grow_without_bound() -> None:
+    lines = ['#a0 = loc("x")', *(f"#a{i} = loc(callsite(#a{i - 1} at #a{i - 1}))" for i in range(1, 60))]
+    found = errors("\n".join((*lines, "t.a() : () -> () loc(#a59)")))
+    assert "expands to more than" in found[0]
+
+
 def test_the_number_of_errors_is_limited() -> None:
     assert len(errors("module {\n" + "  $\n" * 1000 + "}")) <= 21
 

@@ -189,6 +189,19 @@ def test_names_that_the_spelling_says_are_not_said_again() -> None:
     assert print_module(read(text)) == text
 
 
+def test_a_name_that_the_location_would_change_is_said() -> None:
+    module = read('%n_output_0 = t.a() {onnx.names = ["n_output_0"]} : () -> i8 loc("/n")')
+    assert find(module, "t.a").result.name == "n_output_0"
+    assert is_equal(module, read(print_module(module)), names=True)
+
+
+def test_functions_that_have_no_head_are_printed_in_the_generic_form() -> None:
+    head = '"func.func"() <{arg_attrs = [{}], function_type = (i8) -> (), sym_name = "f"}>'
+    module = read(f"{head} ({{\n^bb0(%a: i8):\n  return\n}}) : () -> ()")
+    assert head in print_module(module)
+    assert is_equal(module, read(print_module(module)))
+
+
 def test_equal_names_are_spelled_apart() -> None:
     module = read('%a = t.a() : () -> i8\n%b = t.a() {onnx.names = ["a"]} : () -> i8')
     assert '%a_1 = t.a() {onnx.names = ["a"]}' in print_module(module)
