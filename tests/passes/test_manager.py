@@ -269,3 +269,31 @@ def test_registry():
             """Another."""
 
             name: ClassVar[str] = "cse"
+
+
+WORDS = st.sampled_from(
+    [*"(){}=,\"'\\ .-", "cse", "canonicalize", "fold-limit", "func.func", "builtin.module", "any", "7", "ä"]
+)
+
+
+@given(st.lists(WORDS, max_size=14).map("".join))
+def test_any_text_is_a_pipeline_or_one_diagnostic(text):
+    try:
+        manager = parse_pipeline(text)
+    except QirError as error:
+        (diagnostic,) = error.diagnostics
+        assert diagnostic.location.source is not None
+        return
+    assert str(parse_pipeline(str(manager))) == str(manager)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["{-#", "#-}", "external_resources", "mlir_reproducer", "pipeline", ": ", "{", "}", '"', "\\"])
+    )
+)
+def test_any_text_is_a_reproducer_or_one_diagnostic(parts):
+    try:
+        read_reproducer("".join(parts), "x.qir")
+    except QirError as error:
+        assert len(error.diagnostics) == 1

@@ -120,7 +120,7 @@ def test_too_many_weights_for_standard_output(monkeypatch: pytest.MonkeyPatch):
     assert run("--elide-resources=4", stdin=big)[0] == 0
 
 
-LOOP = 0.035
+LOOP = 0.025
 """Seconds of CPU that the loop in `process` takes on a quiet core of the machine for which the limits are meant."""
 
 
