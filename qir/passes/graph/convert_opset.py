@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from qir.ir import Context, DictAttr, FloatType, IntegerAttr, Operation, TensorType, Value, dictionary, i64
+from qir.ir import Context, DictAttr, FloatType, IntegerAttr, Operation, TensorType, Value, dictionary, i1, i64
 from qir.passes.base import Pass, option
+from qir.passes.graph.old_opsets import OLD_STEPS
 from qir.passes.registry import register_pass
 from qir.rewrite import Rewriter, constant_array, is_absent
 
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["STEPS", "ConvertOpset", "convert_opset"]
 
-OLDEST = 7
-"""Before opset 7 broadcasting was an attribute; such models are refused."""
-
 Step = Callable[[Operation, Rewriter], None]
-STEPS: dict[tuple[str, int], Step] = {}
+STEPS: dict[tuple[str, int], Step] = dict(OLD_STEPS)
 """The rewrite for each operator and the version that changed it."""
 
 
@@ -67,11 +65,10 @@ def convert_opset(module: Operation, ctx: Context, version: int) -> bool:
         )
     if current >= version:
         return False
-    if current < OLDEST:
-        raise module.error(
-            f"has opset {current}, which is older than {OLDEST}: its operators broadcast by attributes",
-            "convert the model with onnx.version_converter first",
-        )
+    _raise_ir_version(module, version)
+    if current < 6:  # a memory hint of ONNX's first version
+        for op in module.walk():
+            op.attributes.pop("consumed_inputs", None)
     rewriter = Rewriter(ctx, module)
     for number in range(current + 1, version + 1):
         for op in [o for o in module.walk() if (o.name, number) in STEPS and _follows(o, module)]:
@@ -80,6 +77,24 @@ def convert_opset(module: Operation, ctx: Context, version: int) -> bool:
         # Each step sees the operators of its own version: what it makes is judged by the next one.
         module.attributes["onnx.opset"] = dictionary({**entries, "ai.onnx": IntegerAttr(number)})
     return True
+
+
+def _raise_ir_version(module: Operation, version: int) -> None:
+    """The format's version that knows the opset.
+
+    Before version 4 of the format initializers had to be inputs too, and were constants all the same; from 4 on an
+    initializer among the inputs can be overridden, so they leave the inputs.
+    """
+    from onnx import helper
+
+    stated = module.attributes.get("onnx.ir_version")
+    needed = helper.find_min_ir_version_for([helper.make_opsetid("", version)], ignore_unknown=True)
+    if not isinstance(stated, IntegerAttr) or stated.value >= needed:
+        return
+    module.attributes["onnx.ir_version"] = IntegerAttr(needed)
+    if stated.value < 4:
+        for op in module.walk():
+            op.attributes.pop("onnx.input", None)
 
 
 def _newest() -> int:
@@ -232,14 +247,24 @@ def _softmax(op: Operation, rewriter: Rewriter) -> None:
     x = op.operands[0]
     assert isinstance(x.type, TensorType)
     rank, axis = x.type.rank, int(op.attr("axis", 1))
-    if rank is not None and axis % max(rank, 1) == rank - 1:
-        rewriter.set_attr(op, "axis", -1)
-        return
+    if rank is not None and x.type.shape is not None:
+        wide = [i for i in range(axis % max(rank, 1), rank) if x.type.shape[i] != 1]
+        if len(wide) <= 1:  # of these axes all but one have a single element
+            rewriter.set_attr(op, "axis", wide[0] - rank if wide else -1)
+            return
     element = x.type.element
     matrix = rewriter.op("onnx.Flatten", [x], {"axis": axis}, TensorType((None, None), element))
     rows = rewriter.op(op.name, [matrix], {"axis": -1}, TensorType((None, None), element))
     shape = rewriter.op("onnx.Shape", [x], {}, TensorType((rank,), i64))
     rewriter.replace(op, rewriter.op("onnx.Reshape", [rows, shape]))
+
+
+@step(10, "Dropout")
+def _mask(op: Operation, rewriter: Rewriter) -> None:
+    """The mask is a tensor of booleans."""
+    for result in op.results[1:]:
+        if isinstance(result.type, TensorType):
+            rewriter.set_type(result, result.type.with_element(i1))
 
 
 @step(9, "BatchNormalization")
