@@ -95,7 +95,12 @@ class Reproducer(Instrumentation):
     def after_failure(self, item: Pass, op: Operation, ctx: Context, error: QirError) -> None:
         if self.kept is None:
             return
-        files = write_reproducer(self.kept, self.path, ReproducerSettings(self.pipeline, self.verify_each))
+        try:
+            files = write_reproducer(self.kept, self.path, ReproducerSettings(self.pipeline, self.verify_each))
+        except (OSError, QirError) as problem:  # the pass's own error is the one to tell
+            why = problem.strerror if isinstance(problem, OSError) else problem.diagnostics[0].message
+            ctx.warning(UNKNOWN, f"the reproducer {self.path} could not be written: {why}")
+            return
         text = f"wrote the reproducer {', '.join(map(str, files))}"
         ctx.emit(
             Diagnostic(
