@@ -71,7 +71,7 @@ def check_brackets(source: Source) -> None:
 def type_end(source: Source, start: int) -> int:
     """The position after the type that begins at `start`: a name with its brackets, or a function type."""
     text = source.text
-    if text[start] == "(":
+    if text.startswith("(", start):
         end = balanced(source, start)
         arrow = skip_space(text, end)
         if not text.startswith("->", arrow):
