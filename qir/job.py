@@ -205,7 +205,8 @@ class _Report(Instrumentation):
         self.sample = next(iter(Feed(records, specs, batch=1, samples=1))).inputs
         elements = sum(array.size for array in self.sample.values())
         samples = min(32, max(4, REPORT_ELEMENTS // max(1, elements)))
-        feed = Feed(records, specs, batch=8, samples=samples)
+        batch = min(8, max(1, REPORT_ELEMENTS // 8 // max(1, elements)))  # large inputs one by one: memory
+        feed = Feed(records, specs, batch=batch, samples=samples)
         batches = (batch.inputs for batch in track(ctx, feed, "measuring errors", None))
         self.errors = quantization_errors(module, batches, self.device)
 
