@@ -166,7 +166,7 @@ class _Driver:
         for result, held in zip(op.results, tensors, strict=False):
             made: OpResult | None = None
             if held is not None and result.uses:
-                made = rewriter.constant(held, result.name or _node_name(op))
+                made = rewriter.constant(held, result.name or _node_name(op), location=op.location)
             values.append(made)
         if self.control.trace is not None:
             self._trace_hit(op, op.name, None)

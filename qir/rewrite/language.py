@@ -15,10 +15,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, overload
 
-from qir.ir.core import Operation, Value
+from qir.ir.core import Operation
 from qir.ir.symbols import SymbolTable
 from qir.rewrite.match import Match
 from qir.rewrite.matcher import Progress, solve
@@ -160,7 +160,6 @@ def _quantizer(q: Any, where: str) -> AttrLeaf:
 
 
 # ---------------------------------------------------------------- patterns
-Replacement = Value | Operation | Sequence[Value] | bool | str | None
 RewriteFunction = Callable[[Match, Rewriter], Any]
 
 

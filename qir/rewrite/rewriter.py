@@ -92,8 +92,15 @@ class Rewriter:
 
     # ------------------------------------------------------------ making
     def insert(self, op: Operation) -> Operation:
-        """Insert an operation made elsewhere; it gets the rewrite's location where it has none."""
+        """Insert an operation made elsewhere, and before it what defines its operands where that is in no block yet.
+
+        It gets the rewrite's location where it has none.
+        """
         assert self.block is not None, "no insertion point"
+        for value in op.operands:
+            maker = value.defining_op
+            if maker is not None and maker.parent is None:
+                self.insert(maker)
         if op.location == UNKNOWN:
             op.location = self.location
         self.block.insert_before(op, self.point)
@@ -153,13 +160,16 @@ class Rewriter:
     ) -> OpResult:
         """Insert an ``onnx.Constant``. A large tensor is held by reference, under a key made from `name`.
 
-        `initializer` marks it as one of the graph's initializers, so that the export writes it as such.
+        `initializer` marks it as one of the graph's initializers, so that the export writes it as such. Without a
+        `location` it has none: it is data of the operation that uses it, and must not take that node's name.
         """
         held = data if isinstance(data, TensorAttr) else dense_from_numpy(data, self.resource_key(name or "constant"))
         attributes: dict[str, Any] = {"value": held}
         if initializer:
             attributes["onnx.initializer"] = attribute(None)
-        return self.op("onnx.Constant", (), attributes, held.type, location=location, names=name).result
+        made = self.op("onnx.Constant", (), attributes, held.type, names=name)
+        made.location = UNKNOWN if location is None else location
+        return made.result
 
     def resource_key(self, name: str) -> str:
         """A key for `dense_resource` that no tensor of the module has: `name`, or name_0, name_1, …"""

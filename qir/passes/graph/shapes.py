@@ -146,7 +146,9 @@ class FoldShape(RewritePattern):
 
         array: NDArray[Any] = np.array(known, np.int32 if str(result.type.element) == "i32" else np.int64)
         scalar = op.name == "onnx.Size" or (op.name == "onnx.Gather" and result.type.rank == 0)
-        rewriter.replace(op, rewriter.constant(array.reshape(()) if scalar else array, result.name))
+        rewriter.replace(
+            op, rewriter.constant(array.reshape(()) if scalar else array, result.name, location=op.location)
+        )
         return True
 
 
