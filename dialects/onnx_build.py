@@ -42,7 +42,7 @@ def encode(schema: Schema, name: str, value: Any) -> Attribute:
     if known is None:
         import difflib
 
-        close = difflib.get_close_matches(name, schema.attributes, 1)
+        close = difflib.get_close_matches(name, schema.attributes, 1, 0.5)
         hint = f"; did you mean '{close[0]}'?" if close else f"; it has {', '.join(schema.attributes) or 'none'}"
         raise ValueError(f"onnx.{schema.name} has no attribute '{name}' at version {schema.since}{hint}")
     kind = known.kind

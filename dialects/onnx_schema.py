@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from qir.dialects.onnx_types import type_string
+from qir.dialects.onnx_types import ELEMENT_NAMES, type_string
 from qir.ir.attributes import (
     ArrayAttr,
     Attribute,
@@ -176,29 +176,27 @@ class Schema:
                 if text == "":
                     continue
                 if text not in parameter.types:
-                    allowed = sorted(parameter.types)
-                    words = ", ".join(allowed[:8]) + (", ..." if len(allowed) > 8 else "")
-                    yield f"{what} '{parameter.name}' must be one of {words}; it is {type}"
+                    yield f"{what} '{parameter.name}' must be {_words(parameter.types)}; it is {type}"
                     continue
                 if parameter.variable is None or text is None:
                     continue
                 name, first = bound.setdefault(parameter.variable, (f"{what} '{parameter.name}'", text))
                 if first != text:
                     both = f"{name} and {what} '{parameter.name}'"
-                    yield f"{both} must have the same element type, they are {first} and {text}"
+                    yield f"{both} must be of one type, they are {_spelling(first)} and {_spelling(text)}"
 
     def _attributes(self, op: Operation) -> Iterator[str]:
         attributes = op.attributes
+        graphs = self.graphs
+        needed = sum(name in self.required for name in graphs)
+        if not needed <= len(op.regions) <= len(graphs) and not any(
+            self.attributes[g].kind == "GRAPHS" for g in graphs
+        ):
+            names = f" ({', '.join(graphs)})" if graphs else ""
+            yield f"takes {len(graphs)} region{'s' * (len(graphs) != 1)}{names}, has {len(op.regions)}"
         for name in self.required:
-            if name in attributes:
-                continue
-            if self.attributes[name].kind in ("GRAPH", "GRAPHS"):
-                if len(op.regions) < len(self.graphs):
-                    yield f"needs the region '{name}'"
-            elif not any(k.startswith("onnx.extra") for k in attributes):
+            if name not in attributes and name not in graphs:
                 yield f"needs the attribute '{name}', {KINDS[self.attributes[name].kind][0]}"
-        if len(op.regions) > len(self.graphs) and not any(self.attributes[g].kind == "GRAPHS" for g in self.graphs):
-            yield f"has {len(op.regions)} regions, takes {len(self.graphs)}"
         for name, value in attributes.items():
             if "." in name:
                 continue
@@ -206,7 +204,7 @@ class Schema:
             if known is None:
                 import difflib
 
-                close = difflib.get_close_matches(name, self.attributes, 1)
+                close = difflib.get_close_matches(name, self.attributes, 1, 0.5)
                 yield f"has no attribute '{name}' at version {self.since}" + (
                     f"; did you mean '{close[0]}'?" if close else ""
                 )
@@ -216,6 +214,26 @@ class Schema:
                 isinstance(value, IntegerAttr) and value.type == i1 and known.kind == "INT"
             ):
                 yield f"attribute '{name}' must be {KINDS[known.kind][0]}, is {value}"
+
+
+_ELEMENTS = {name: str(type) for type, name in ELEMENT_NAMES.items()}
+
+
+def _spelling(text: str) -> str:
+    """A type that ONNX spells ``seq(tensor(float))`` in the words of the IR."""
+    kind, _, inner = text.partition("(")
+    if kind == "tensor":
+        return f"tensors of {_ELEMENTS.get(inner[:-1], inner[:-1])}"
+    return text
+
+
+def _words(types: frozenset[str]) -> str:
+    """The types that a parameter accepts, in a message."""
+    elements = sorted(_ELEMENTS.get(t[7:-1], t) for t in types if t.startswith("tensor("))
+    others = sorted(t for t in types if not t.startswith("tensor("))
+    words = [f"a tensor of {', '.join(elements)}"] if elements else []
+    words += others if len(others) < 4 else [f"one of {len(others)} kinds of sequences, maps and optionals"]
+    return " or ".join(words)
 
 
 _schemas: dict[tuple[str, str, int], Schema | None] = {}

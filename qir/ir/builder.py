@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from qir.ir.core import Block, Operation
 from qir.ir.location import UNKNOWN, Location
+from qir.ir.types import NoneType
 
 __all__ = ["Builder"]
 
@@ -31,6 +32,11 @@ class Builder:
         return cls(op.parent, op.next, op.location)
 
     def insert(self, op: Op) -> Op:
+        """Insert `op`, and before it the definitions of its absent operands (type none) that are in no block yet."""
+        for value in op.operands:
+            maker = value.defining_op
+            if maker is not None and maker.parent is None and isinstance(value.type, NoneType):
+                self.insert(maker)
         if op.location == UNKNOWN:
             op.location = self.location
         self.block.insert_before(op, self.before)

@@ -92,14 +92,12 @@ class Rewriter:
 
     # ------------------------------------------------------------ making
     def insert(self, op: Operation) -> Operation:
-        """Insert an operation made elsewhere, and before it what defines its operands where that is in no block yet.
-
-        It gets the rewrite's location where it has none.
-        """
+        """Insert an operation made elsewhere, and before it the definitions of its absent operands (type none) that
+        are in no block yet. It gets the rewrite's location where it has none."""
         assert self.block is not None, "no insertion point"
         for value in op.operands:
             maker = value.defining_op
-            if maker is not None and maker.parent is None:
+            if maker is not None and maker.parent is None and isinstance(value.type, NoneType):
                 self.insert(maker)
         if op.location == UNKNOWN:
             op.location = self.location

@@ -117,11 +117,11 @@ CASES: dict[str, tuple[bytes | onnx.ModelProto, str]] = {
     "absent required input": (model([node("Add", ["x", ""], ["y"], "a")]), "[a] 'onnx.Add' needs its operand 'B'"),
     "element type of an operand": (
         model([node("Relu", ["x"], ["y"], "r")], [info("x", [1], TensorProto.STRING)]),
-        "[r] 'onnx.Relu' operand 'X' must be one of",
+        "[r] 'onnx.Relu' operand 'X' must be a tensor of bf16, f16",
     ),
     "element types that differ": (
         model([node("Add", ["x", "z"], ["y"], "a")], [info("x"), info("z", [1], TensorProto.DOUBLE)]),
-        "must have the same element type",
+        "must be of one type, they are tensors of f32 and tensors of f64",
     ),
 }  # fmt: skip
 CASES["unknown type of a value"][0].graph.input[0].type.tensor_type.elem_type = 77  # type: ignore[union-attr]
