@@ -367,13 +367,15 @@ def qlinear_softmax(
     ``t[i] = exp((i - 255 + k) sx)`` with ``k = max(0, ln(FLT_MAX / D) - 5) / sx`` over D summands;
     ``rhe(fl(fl(t * floor(1 / sy)) / sum)) + zy``, the sum in float32 from the first element on. Before opset 13 all
     dimensions from `axis` on are one row. Saturates above only (a uint8 kernel; an int8 code wraps as the cast does).
+    Where all codes of a row are equal the quotient may be a tie, which the last bit of the runtime's ``exp`` decides:
+    one row in a thousand of such rows is one step off.
     """
     axis %= x.dim()
     rows = x.flatten(axis) if opset < 13 else x.movedim(axis, -1)
     length = rows.shape[-1]
     step = x_scale.reshape(()).to(torch.float64)
-    room = torch.tensor(math.log(float(torch.tensor(_FLOAT32_MAX) / length))).to(torch.float32)
-    shift = torch.clamp(room.to(torch.float64) - 5, min=0.0) / step
+    room = float(torch.tensor(math.log(float(torch.tensor(_FLOAT32_MAX) / length)), dtype=torch.float32))
+    shift = max(0.0, room - 5) / step
     table = torch.exp((torch.arange(256, dtype=torch.float64, device=x.device) - 255 + shift) * step).to(torch.float32)
     codes = rows.to(torch.int64)
     exponentials = table[codes + (255 - codes.amax(-1, keepdim=True))]
