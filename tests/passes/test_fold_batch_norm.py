@@ -200,3 +200,25 @@ def test_extreme_variances(keeps_meaning):
         f" : ({out}, {', '.join(types)}, tensor<6xf32>) -> {out}"
     )
     keeps_meaning(body.func("tensor<2x4x5x5xf32>", out), "fold-batch-norm", ["Conv"], 1e-6)
+
+
+@pytest.mark.parametrize("op", ["Mul", "Div", "Add", "Sub"])
+@pytest.mark.parametrize("shape", [(4, 1, 1), (1,)])
+def test_a_constant_after_a_normalization(keeps_meaning, op, shape):
+    """Networks from Caffe have a Scale after each BatchNorm, often before a ReLU and not after a convolution."""
+    t = "tensor<2x4x5x5xf32>"
+    body = Body()
+    body.bn(4, "x", "n", t)
+    s = body.const("s", shape, 0.5, 2.0)
+    body.line(f"%m = onnx.{op}(%n, %s) : ({t}, {s}) -> {t}")
+    body.line(f"%y = onnx.Relu(%m) : ({t}) -> {t}")
+    keeps_meaning(body.func(t, t), "fold-batch-norm", ["BatchNormalization", "Relu"], 1e-6)
+
+
+def test_a_constant_along_the_width_after_a_normalization_stays(keeps_meaning):
+    t = "tensor<2x4x5x5xf32>"
+    body = Body()
+    body.bn(4, "x", "n", t)
+    s = body.const("s", (5,), 0.5, 2.0)
+    body.line(f"%y = onnx.Mul(%n, %s) : ({t}, {s}) -> {t}")
+    keeps_meaning(body.func(t, t), "fold-batch-norm", ["BatchNormalization", "Mul"])

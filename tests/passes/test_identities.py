@@ -183,3 +183,12 @@ def test_integer_clip_is_no_relu(keeps_meaning):
       return %y : tensor<4xi32>
     }}"""
     keeps_meaning(body, "canonicalize", ["Clip"])
+
+
+def test_sum_of_two_is_add(keeps_meaning):
+    body = f"""func.func @main({X}, %c: tensor<4xf32>) -> {T} {{
+      %y = onnx.Sum(%x, %c) : ({T}, tensor<4xf32>) -> {T}
+      %z = onnx.Sum(%y, %x, %x) : ({T}, {T}, {T}) -> {T}
+      return %z : {T}
+    }}"""
+    keeps_meaning(body, "canonicalize", ["Add", "Sum"])

@@ -166,6 +166,57 @@ def _(m: Match, rewriter: Rewriter) -> Operation:
     return rebuilt(m, rewriter, m.x, None, bias_of(m, channels) + (t if m.root.name == "onnx.Add" else -t))
 
 
+# ---------------------------------------------------------------- after a normalization
+@pattern
+def fold_bn_factor(x: Value, gamma: Value, beta: Value, mean: Value, var: Value, s: Value) -> Node:
+    """bn(x) · s = bn(x) with γ·s and β·s,  bn(x) / s likewise,  s per channel."""
+    bn = onnx.BatchNormalization(x, const(gamma), const(beta), mean, var).bind("bn")
+    return onnx["Mul", "Div"](bn, const(s))
+
+
+@pattern
+def fold_bn_term(x: Value, gamma: Value, beta: Value, mean: Value, var: Value, s: Value) -> Node:
+    """bn(x) + s = bn(x) with β + s,  bn(x) - s likewise,  s per channel."""
+    bn = onnx.BatchNormalization(x, const(gamma), const(beta), mean, var).bind("bn")
+    return onnx["Add", "Sub"](bn, const(s))
+
+
+def _per_normalized_channel(m: Match) -> bool:
+    return channel_vector(m.s, m.bn.results[0], m.array("gamma").size) is not None
+
+
+for _p in (fold_bn_factor, fold_bn_term):
+    _p.where("it normalizes by the batch's own statistics, or they are used", _inference)
+    _p.where("the constant is not one number per channel", _per_normalized_channel)
+
+
+def _affine(m: Match, rewriter: Rewriter, factor: NDArray[Any] | float, term: NDArray[Any] | float) -> Operation:
+    """The matched normalization with another γ and β."""
+    dtype = m.array("gamma").dtype
+    gamma, beta = m.array("gamma").astype(np.float64), m.array("beta").astype(np.float64)
+    new_gamma = replace_constant(rewriter, (gamma * factor).astype(dtype), m.gamma)
+    new_beta = replace_constant(rewriter, (beta * factor + term).astype(dtype), m.beta)
+    return rewriter.op("onnx.BatchNormalization", [m.x, new_gamma, new_beta, m.mean, m.var], kept_attributes(m.bn))
+
+
+def _channels(m: Match) -> NDArray[Any]:
+    found = channel_vector(m.s, m.bn.results[0], m.array("gamma").size)
+    assert found is not None
+    return found
+
+
+@fold_bn_factor.rewrite
+def _(m: Match, rewriter: Rewriter) -> Operation:
+    s = _channels(m)
+    return _affine(m, rewriter, 1.0 / s if m.root.name == "onnx.Div" else s, 0.0)
+
+
+@fold_bn_term.rewrite
+def _(m: Match, rewriter: Rewriter) -> Operation:
+    s = _channels(m)
+    return _affine(m, rewriter, 1.0, -s if m.root.name == "onnx.Sub" else s)
+
+
 # ---------------------------------------------------------------- before a convolution
 @pattern
 def fold_bn_conv(
@@ -264,7 +315,17 @@ def _(m: Match, rewriter: Rewriter) -> Operation:
 
 
 FOLDS = PatternSet(
-    [fold_conv_bn, fold_conv_factor, fold_conv_term, fold_gemm_bn, fold_matmul_bn, fold_bn_conv], "fold-batch-norm"
+    [
+        fold_conv_bn,
+        fold_conv_factor,
+        fold_conv_term,
+        fold_gemm_bn,
+        fold_matmul_bn,
+        fold_bn_factor,
+        fold_bn_term,
+        fold_bn_conv,
+    ],
+    "fold-batch-norm",
 )
 
 

@@ -234,6 +234,20 @@ def _(m: Match, rewriter: Rewriter) -> Operation:
     return rewriter.op("onnx.Relu", [m.x])
 
 
+@pattern
+def sum_to_add(x: Value, y: Value) -> Node:
+    """sum(x, y) = x + y; targets know Add."""
+    return onnx.Sum(x, y)
+
+
+sum_to_add.where("Add does not broadcast before opset 7", lambda m: opset(m.root) >= 7)
+
+
+@sum_to_add.rewrite
+def _(m: Match, rewriter: Rewriter) -> Operation:
+    return rewriter.op("onnx.Add", [m.x, m.y])
+
+
 # ---------------------------------------------------------------- two in a row
 @pattern
 def merge_transposes(x: Value, inner: Attr, outer: Attr) -> Node:
@@ -280,4 +294,4 @@ for _p in _NO_OPS:
     _p.rewrite(_dropped)
 idempotent.rewrite(_inner)
 
-IDENTITIES = [*_NO_OPS, idempotent, clip_to_relu, merge_transposes, merge_reshapes]
+IDENTITIES = [*_NO_OPS, idempotent, clip_to_relu, sum_to_add, merge_transposes, merge_reshapes]
