@@ -66,8 +66,8 @@ class MinMax:
 class Moments:
     """Mean and variance of every channel, the channels along `axis`."""
 
-    COUNTED = 1 << 10
-    """About how many elements of a channel are counted per sample."""
+    COUNTED = 256
+    """About how many elements of a channel are counted per sample of an image."""
 
     __slots__ = ("axis", "count", "squares", "sums")
 
@@ -85,8 +85,8 @@ class Moments:
         """See a float tensor."""
         if x.numel() == 0:
             return
-        if x.dim() == 4 and self.axis == 1 and x.shape[2] * x.shape[3] >= 4 * self.COUNTED:
-            step = int((x.shape[2] * x.shape[3] / self.COUNTED) ** 0.5)
+        if x.dim() == 4 and self.axis == 1:
+            step = max(1, round((x.shape[2] * x.shape[3] / self.COUNTED) ** 0.5))
             x = x[:, :, ::step, ::step]
         axis = self.axis % x.dim()
         others = [i for i in range(x.dim()) if i != axis]

@@ -109,6 +109,6 @@ def test_moments_are_those_of_the_channels(shape: tuple[int, ...], axis: int) ->
     found = a.result()
     assert found is not None
     flat = x.double().transpose(0, axis).reshape(shape[axis], -1)
-    exact = shape[-1] < 80  # larger ones are counted in part
+    exact = shape[-1] < 80  # of larger images a part is counted
     assert torch.allclose(found[0].double(), flat.mean(1), atol=1e-5 if exact else 0.1)
     assert torch.allclose(found[1].double(), flat.var(1, unbiased=False), atol=1e-4 if exact else 0.2)

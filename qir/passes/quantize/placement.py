@@ -299,6 +299,13 @@ class Placement:
                 continue
             key, target = self._find((value, name)), self._find(result)
             group = members.get(key, [])
-            if key != target and all(len(v.uses) == 1 and not isinstance(v, BlockArgument) for v in group):
+            if key != target and all(self._leads_to(v, plan) for v in group):
                 self._union(key, target)
                 members[key] = group + members.pop(target, [])
+
+    def _leads_to(self, value: Value, plan: PlannedOp) -> bool:
+        """Whether a value is read only by `plan`, or by an operation that passes it on."""
+        if len(value.uses) != 1 or isinstance(value, BlockArgument):
+            return False
+        reader = self._plans.get(value.users[0])
+        return reader is plan or (reader is not None and (reader.rule.role == "move" or reader.rule.share))

@@ -200,6 +200,28 @@ def test_every_result_of_a_split_shares_the_operands_quantizer() -> None:
     assert [q for _, q in found].count("c") == 3
 
 
+def test_a_channel_shuffle_does_not_tie_its_units_to_one_quantizer() -> None:
+    """ShuffleNet: half of a unit goes on as it is, half through convolutions; both halves meet in the next Concat."""
+    half = "tensor<1x2x8x8xf32>"
+    body = W + constant("v", 2, 2, 1, 1) + conv("c", "x", "w")
+    body += f"%s:2 = onnx.Split(%c) {{axis = 1 : i64}} : ({T}) -> ({half}, {half})\n"
+    body += conv("p", "s#1", "v", ins=2, outs=2)
+    body += f"%n = onnx.Concat(%s#0, %p) {{axis = 1 : i64}} : ({half}, {half}) -> {T}\n" + conv("y", "n", "w")
+    found = dict(edges(annotate(func(body))))
+    assert found["p"] == found["n"] == "p"  # only the Concat reads it
+    assert found["c"] == "c" and "s" not in found.values()
+
+
+def test_nested_concats_share_one_quantizer() -> None:
+    half = "tensor<1x2x8x8xf32>"
+    body = W + constant("v", 2, 4, 1, 1) + conv("a", "x", "v", outs=2) + unary("z", "Tanh", "x") + conv("b", "z", "v", outs=2)
+    body += f"%i = onnx.Concat(%a, %b) {{axis = 1 : i64}} : ({half}, {half}) -> {T}\n" + conv("d", "z", "w")
+    body += f"%o = onnx.Concat(%i, %d) {{axis = 1 : i64}} : ({T}, {T}) -> tensor<1x8x8x8xf32>\n"
+    body += constant("u", 4, 8, 1, 1) + conv("y", "o", "u", ins=8)
+    found = dict(edges(annotate(func(body))))
+    assert found["a"] == found["b"] == found["i"] == found["d"] == found["o"] == "a"
+
+
 def test_the_hard_swish_of_a_convolution_stays_float_around_its_product() -> None:
     body = (
         W
