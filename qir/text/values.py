@@ -151,7 +151,7 @@ class ValueActions:
             self.fail(place, f"a tensor cannot have elements of type {element}")
         if dims is None:
             return TensorType((), element, encoding)
-        sizes = dims.text.replace(" ", "").split("x")[:-1]
+        sizes = "".join(dims.text.split()).split("x")[:-1]
         if sizes == ["*"]:
             return TensorType(None, element, encoding)
         shape = tuple(None if s == "?" else int(s) if len(s) < 20 else 1 << 63 for s in sizes)

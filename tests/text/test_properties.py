@@ -17,7 +17,7 @@ from .strategies import attributes, modules, types
 
 settings.register_profile("text", deadline=None)
 settings.load_profile("text")
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 CONTEXT = Context(allow_unregistered=True)
 
 
