@@ -316,6 +316,8 @@ class _Layout:
 
     def read(self, array: NDArray[Any] | StoredArray, sizes: list[int]) -> Iterator[NDArray[Any]]:
         """Arrays as the model takes them, for so many samples each."""
+        import numpy as np
+
         if self.form == "single":
             whole = array.read() if isinstance(array, StoredArray) else array
             yield from (whole[None] for _ in sizes)
@@ -327,7 +329,7 @@ class _Layout:
             ends = list(itertools.accumulate(counts))
             parts = (array[end - n : end] for n, end in zip(counts, ends, strict=True))
         for part in parts:
-            yield part[0] if self.form == "whole" else part
+            yield np.asarray(part[0]) if self.form == "whole" else part
 
 
 def _fits(given: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:

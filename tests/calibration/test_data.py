@@ -65,6 +65,12 @@ def test_an_array_of_one_axis_more_holds_whole_inputs(tmp_path: Path) -> None:
     assert [b.inputs["x"].shape for b in batches] == [(1, 2, 3)] * 4
 
 
+def test_scalar_inputs_have_one_number_per_sample(tmp_path: Path) -> None:
+    np.savez(tmp_path / "c.npz", x=data(2, 2, 3), rate=np.array([8000, 16000]))
+    batches = list(feed(tmp_path / "c.npz", X, InputSpec("rate", (), np.dtype(np.int64))))
+    assert [(b.inputs["rate"].shape, int(b.inputs["rate"])) for b in batches] == [((), 8000), ((), 16000)]
+
+
 def test_a_folder_of_archives_is_joined_into_batches(tmp_path: Path) -> None:
     for i in range(5):
         np.savez(tmp_path / f"{i}.npz", x=data(1, 2, 3) + i)
