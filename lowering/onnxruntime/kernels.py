@@ -120,7 +120,7 @@ def _qlinear_matmul(node: Node) -> Kernel:
     return lambda a, *_: semantics.requantize(product(a), factor, y_zero)
 
 
-@kernel("onnxruntime.MatMulIntegerToFloat", fresh=True)
+@kernel("onnxruntime.MatMulIntegerToFloat", "com.microsoft.MatMulIntegerToFloat", fresh=True)
 def _matmul_integer_to_float(node: Node) -> Kernel:
     product, known = _planned_product(node, 1, 5, 4, None, False), _constants(node, 2, 3)
     if product is None or known is None or node.has(6):
@@ -129,7 +129,7 @@ def _matmul_integer_to_float(node: Node) -> Kernel:
     return lambda a, *_: product(a).to(torch.float32) * factor
 
 
-@kernel("onnxruntime.QGemm", fresh=True)
+@kernel("onnxruntime.QGemm", "com.microsoft.QGemm", fresh=True)
 def _q_gemm(node: Node) -> Kernel:
     alpha, trans_a, trans_b = node.attr("alpha", 1.0), bool(node.attr("transA", 0)), bool(node.attr("transB", 0))
     bias = node.constant(6)
@@ -146,52 +146,52 @@ def _q_gemm(node: Node) -> Kernel:
     return run
 
 
-@kernel("onnxruntime.QLinearAdd", fresh=True)
+@kernel("onnxruntime.QLinearAdd", "com.microsoft.QLinearAdd", fresh=True)
 def _qlinear_add(node: Node) -> Kernel:
     return semantics.qlinear_add
 
 
-@kernel("onnxruntime.QLinearMul", fresh=True)
+@kernel("onnxruntime.QLinearMul", "com.microsoft.QLinearMul", fresh=True)
 def _qlinear_mul(node: Node) -> Kernel:
     return semantics.qlinear_mul
 
 
-@kernel("onnxruntime.QLinearSigmoid", fresh=True)
+@kernel("onnxruntime.QLinearSigmoid", "com.microsoft.QLinearSigmoid", fresh=True)
 def _qlinear_sigmoid(node: Node) -> Kernel:
     return semantics.qlinear_sigmoid
 
 
-@kernel("onnxruntime.QLinearLeakyRelu", fresh=True)
+@kernel("onnxruntime.QLinearLeakyRelu", "com.microsoft.QLinearLeakyRelu", fresh=True)
 def _qlinear_leaky_relu(node: Node) -> Kernel:
     alpha = node.attr("alpha", 0.01)
     return lambda *tensors: semantics.qlinear_leaky_relu(*tensors, alpha=alpha)
 
 
-@kernel("onnxruntime.QLinearSoftmax", fresh=True)
+@kernel("onnxruntime.QLinearSoftmax", "com.microsoft.QLinearSoftmax", fresh=True)
 def _qlinear_softmax(node: Node) -> Kernel:
     opset = node.attr("opset")
     axis = node.attr("axis", 1 if opset < 13 else -1)
     return lambda *tensors: semantics.qlinear_softmax(*tensors, axis=axis, opset=opset)
 
 
-@kernel("onnxruntime.QLinearConcat", fresh=True)
+@kernel("onnxruntime.QLinearConcat", "com.microsoft.QLinearConcat", fresh=True)
 def _qlinear_concat(node: Node) -> Kernel:
     axis = node.attr("axis")
     return lambda *tensors: semantics.qlinear_concat(*tensors, axis=axis)
 
 
-@kernel("onnxruntime.QLinearWhere", fresh=True)
+@kernel("onnxruntime.QLinearWhere", "com.microsoft.QLinearWhere", fresh=True)
 def _qlinear_where(node: Node) -> Kernel:
     return semantics.qlinear_where
 
 
-@kernel("onnxruntime.QLinearGlobalAveragePool", fresh=True)
+@kernel("onnxruntime.QLinearGlobalAveragePool", "com.microsoft.QLinearGlobalAveragePool", fresh=True)
 def _qlinear_global_average_pool(node: Node) -> Kernel:
     last = bool(node.attr("channels_last", 0))
     return lambda *tensors: semantics.qlinear_global_average_pool(*tensors, channels_last=last)
 
 
-@kernel("onnxruntime.QLinearAveragePool", fresh=True)
+@kernel("onnxruntime.QLinearAveragePool", "com.microsoft.QLinearAveragePool", fresh=True)
 def _qlinear_average_pool(node: Node) -> Kernel:
     window = window_of(node, node.ints("kernel_shape") or ())
     ceil, include = bool(node.attr("ceil_mode", 0)), bool(node.attr("count_include_pad", 0))

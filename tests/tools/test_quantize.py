@@ -120,7 +120,10 @@ def test_integer_operators(
     assert "Conv" not in types
     assert types.count("QuantizeLinear") == 1
     x = images["test_x"]
-    assert np.array_equal(scores(artifact, x), scores(job[0] / "digits.onnx", x))
+    theirs = scores(artifact, x)
+    assert np.array_equal(theirs, scores(job[0] / "digits.onnx", x))
+    for form in (artifact, tmp_path / "digits.qir"):  # the simulation is the device: no element differs
+        assert np.array_equal(theirs, qir.run(form, {"input": x})["scores"])
     assert "10 of" not in said
 
 
