@@ -59,15 +59,29 @@ class Names:
             if value in outer.names:
                 return outer.names[value]
             outer = outer.outer
-        return self._name(value, value.name or _made_up(value))
+        if value.name:
+            return self._name(value, value.name)
+        around = self._around()
+        name = self.names[value] = self._fresh(_made_up(value), around)
+        for names in around:  # nor is it given to a later value there
+            names.add(name)
+        return name
 
     def _name(self, value: Value, wanted: str) -> str:
         name = self.names[value] = self._fresh(wanted)
         return name
 
-    def _fresh(self, wanted: str) -> str:
+    def _around(self) -> list[set[str]]:
+        """The names of the graphs around this one. A made-up name keeps clear of them: ONNX allows no shadowing."""
+        found, outer = [], self.outer
+        while outer is not None:
+            found.append(outer.taken)
+            outer = outer.outer
+        return found
+
+    def _fresh(self, wanted: str, around: Sequence[set[str]] = ()) -> str:
         name, count = wanted, 0
-        while name in self.taken:
+        while name in self.taken or any(name in names for names in around):
             count += 1
             name = f"{wanted}_{count}"
         self.taken.add(name)

@@ -8,6 +8,7 @@ import attrs
 
 from qir.ir import Context, Operation
 from qir.passes.base import Pass, option
+from qir.passes.graph.control import CONTROL
 from qir.passes.graph.folding import make_folder
 from qir.passes.graph.identities import IDENTITIES
 from qir.passes.graph.quantizer_patterns import QUANTIZERS
@@ -17,13 +18,14 @@ from qir.rewrite import PatternSet, apply_patterns
 
 __all__ = ["CANONICAL", "Canonicalize"]
 
-CANONICAL = PatternSet([*IDENTITIES, *SHAPES, *QUANTIZERS], "canonicalize")
+CANONICAL = PatternSet([*IDENTITIES, *SHAPES, *CONTROL, *QUANTIZERS], "canonicalize")
 
 
 @register_pass
 @attrs.frozen
 class Canonicalize(Pass):
-    """Simplify: no-ops and identities go, constants are folded, shapes that are known become constants, dead code goes.
+    """Simplify: no-ops and identities go, constants are folded, shapes that are known become constants, an If that is
+    decided gives way to its branch, dead code goes.
 
     ``fake`` pairs and ``decode(encode(x))`` stay, as does what the model itself quantizes.
     """
