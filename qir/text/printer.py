@@ -33,7 +33,7 @@ def print_module(
 ) -> str:
     """The text of a module, with the data of its ``dense_resource`` attributes in the text's own section.
 
-    `generic` is MLIR's generic form, `debuginfo` adds files and lines, `elide` leaves out data of more bytes than this,
+    `generic` is MLIR's generic form, `debuginfo` adds files and lines, `elide` leaves out data of more elements than this,
     ``resources=False`` leaves out the section (the data lies elsewhere).
     """
     printer = Printer(op, generic=generic, debuginfo=debuginfo, elide=elide)
@@ -136,7 +136,7 @@ class Printer:
         tensor = attribute.tensor
         if tensor is None:
             return bare_or_quoted(attribute.key)
-        if self.elide is not None and tensor.nbytes > self.elide:
+        if self.elide is not None and tensor.type.count > self.elide:
             return ELIDED
         identity = (tensor.path, tensor.offset, tensor.size) if isinstance(tensor, FileTensor) else id(tensor)
         key = self._keys.get(identity)

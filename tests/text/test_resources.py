@@ -49,7 +49,7 @@ def test_a_text_can_hold_its_data() -> None:
 
 def test_data_can_be_left_out() -> None:
     made = module(w=W, v=V)
-    text = print_module(made, elide=100)
+    text = print_module(made, elide=50)
     assert "dense_resource<__elided__> : tensor<8x9xf32>" in text and "v: " in text and "w: " not in text
     tensor = values(parse_module(text, CONTEXT))[0]
     with pytest.raises(QirError, match=r"not in the text"):
