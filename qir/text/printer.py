@@ -33,8 +33,8 @@ def print_module(
 ) -> str:
     """The text of a module, with the data of its ``dense_resource`` attributes in the text's own section.
 
-    `generic` is MLIR's generic form, `debuginfo` adds files and lines, `elide` leaves out data of more elements than this,
-    ``resources=False`` leaves out the section (the data lies elsewhere).
+    `generic` is MLIR's generic form, `debuginfo` adds files and lines, `elide` leaves out data of more elements than
+    this, ``resources=False`` leaves out the section (the data lies elsewhere).
     """
     printer = Printer(op, generic=generic, debuginfo=debuginfo, elide=elide)
     text = printer.text()

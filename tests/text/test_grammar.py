@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import lark
-import pytest
 
 from qir.text.lexer import QirLexer
 from qir.text.syntax import STARTS, compiled, expectation, grammar_text
@@ -11,7 +10,6 @@ from qir.text.syntax import STARTS, compiled, expectation, grammar_text
 
 def test_the_grammar_is_clean_under_strict_mode() -> None:
     """Lark resolves shift/reduce conflicts silently; its strict mode names them (and needs interegular)."""
-    pytest.importorskip("interegular")
     lark.Lark(grammar_text(), parser="lalr", lexer=QirLexer, start=list(STARTS), maybe_placeholders=True, strict=True)
 
 
