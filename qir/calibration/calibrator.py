@@ -6,7 +6,7 @@ quantizer and one batch. Constants are not observed but searched directly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -15,11 +15,12 @@ from torch import Tensor
 
 from qir.calibration.data import Batch, Feed, InputSpec, Record
 from qir.calibration.observers import Histogram, MinMax, Moments, NotFinite
+from qir.calibration.products import Product, product_of, sensitivity
 from qir.calibration.ranges import METHODS, Reader, search_range, weight_range
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.qsim import FakeOp, QuantizerOp
 from qir.interpreter import Plan
-from qir.ir import Context, DictAttr, Operation, QirError, TensorType, Trait, Value, fail, python_value
+from qir.ir import Context, DictAttr, QirError, Trait, Value, fail, python_value
 from qir.numerics import Scheme, product_scale, range_to_params, widen_for_bias
 from qir.passes.progress import track
 from qir.target import constant_of, is_constant, node_name
@@ -52,17 +53,15 @@ class Method:
 
 
 @attrs.define(eq=False)
-class _Product:
-    """An operation that multiplies a value by a constant: the error of the constant counts as that of the result."""
+class _Reader:
+    """A product that reads a job's constant, and what is seen of its other operand."""
 
-    value: Value
+    product: Product
     moments: Moments
-    rows: Callable[[Tensor], Tensor]
-    groups: int
 
-    def reader(self) -> Reader | None:
+    def result(self) -> Reader | None:
         seen = self.moments.result()
-        return None if seen is None else Reader(self.rows, self.groups, *seen)
+        return None if seen is None else Reader(self.product.rows, self.product.groups, *seen)
 
 
 @attrs.define(eq=False)
@@ -74,7 +73,8 @@ class _Job:
     method: Method
     values: list[Value] = attrs.field(factory=list)
     constants: list[Value] = attrs.field(factory=list)
-    readers: list[_Product] = attrs.field(factory=list)
+    readers: list[_Reader] = attrs.field(factory=list)
+    weights: tuple[Tensor, int] | None = None
     observer: MinMax | Histogram = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -82,7 +82,7 @@ class _Job:
 
     def reset(self) -> None:
         simple = self.method.activations == "minmax" or not self.scheme.granularity.is_per_tensor
-        self.observer = MinMax(self.scheme.granularity) if simple else Histogram()
+        self.observer = MinMax(self.scheme.granularity) if simple else Histogram(self.weights)
 
     def see(self, x: Tensor, samples: int) -> None:
         if isinstance(self.observer, MinMax):
@@ -139,41 +139,26 @@ def _jobs(module: ModuleOp, method: Method, again: bool) -> list[_Job]:
         del jobs[name]
     for job in jobs.values():
         if job.method.weights == "mse" and not job.values:
-            job.readers = _products(job)
+            job.readers = _readers(job)
+        if job.method.activations == "mse" and not job.constants and job.scheme.granularity.is_per_tensor:
+            job.weights = sensitivity(job.values, job.op.sym_name)
+            job.reset()
     return list(jobs.values())
 
 
-def _products(job: _Job) -> list[_Product]:
-    """Every reader of a job's constants, where all are products with a scale for each of their outputs; else none."""
-    found = []
-    for value in job.constants:
-        for fake in value.users:
-            if isinstance(fake, FakeOp) and fake.quantizer == job.op.sym_name:
-                for user in fake.y.users:
-                    product = _product(user, fake.y, job.scheme.granularity.axis)
-                    if product is None:
-                        return []
-                    found.append(product)
-    return found if len(job.constants) == 1 else []
-
-
-def _product(op: Operation, weight: Value, axis: int | None) -> _Product | None:
-    if op.name not in ("onnx.Conv", "onnx.Gemm", "onnx.MatMul") or op.operands[1] is not weight or axis is None:
-        return None
-    source = op.operands[0].defining_op
-    value = source.x if isinstance(source, FakeOp) else op.operands[0]
-    type = weight.type
-    if not isinstance(type, TensorType) or type.rank is None or is_constant(value):
-        return None
-    if op.name == "onnx.Conv":
-        if axis != 0:
-            return None
-        return _Product(value, Moments(1), lambda w: w.flatten(2), int(op.attr("group", 1)))
-    outputs = 0 if op.name == "onnx.Gemm" and op.attr("transB", 0) else 1
-    if type.rank != 2 or axis != outputs or op.attr("transA", 0):
-        return None
-    rows = (lambda w: w.unsqueeze(2)) if outputs == 0 else (lambda w: w.t().unsqueeze(2))
-    return _Product(value, Moments(-1), rows, 1)
+def _readers(job: _Job) -> list[_Reader]:
+    """Every reader of a job's constant, where all are products with a scale for each of their outputs; else none."""
+    found: list[_Reader] = []
+    if len(job.constants) != 1:
+        return found
+    for fake in job.constants[0].users:
+        if isinstance(fake, FakeOp) and fake.quantizer == job.op.sym_name:
+            for user in fake.y.users:
+                product = product_of(user)
+                if product is None or user.operands[1] is not fake.y or job.scheme.granularity.axis != product.outputs:
+                    return []
+                found.append(_Reader(product, Moments(product.axis)))
+    return found
 
 
 def _seen_before(fake: FakeOp) -> bool:
@@ -216,16 +201,13 @@ def _observe(
     for job in jobs:
         for value in job.values:
             watchers.setdefault(value, []).append(job)
-    products: dict[Value, list[_Product]] = {}
+    moments: dict[Value, Moments] = {}
     for job in jobs:
-        for product in job.readers:
-            products.setdefault(product.value, []).append(product)
-    for readers in products.values():  # operations that read the same value share what is seen of it
-        for product in readers:
-            product.moments = readers[0].moments
+        for reader in job.readers:  # products that read the same value share what is seen of it
+            reader.moments = moments.setdefault(reader.product.x, reader.moments)
     taps = {
-        mapping[value]: _tap(value, watchers.get(value, []), products.get(value, [])[:1], state)
-        for value in {**watchers, **products}
+        mapping[value]: _tap(value, watchers.get(value, []), moments.get(value), state)
+        for value in {**watchers, **moments}
     }
     feed = Feed(records, specs, batch or _batch_size(specs), samples)
     try:
@@ -236,8 +218,8 @@ def _observe(
         # Many models say that their batch is free but reshape to a fixed one: the samples go one by one then.
         for job in jobs:
             job.reset()
-        for readers in products.values():
-            readers[0].moments.reset()
+        for seen in moments.values():
+            seen.reset()
         feed = Feed(records, specs, 1, samples)
         _run(ctx, plan, taps, feed, state)
         message = "the model does not run on several samples at once: they were fed one by one"
@@ -252,14 +234,14 @@ class _State:
     batch: Batch | None = None
 
 
-def _tap(value: Value, jobs: list[_Job], products: list[_Product], state: _State) -> Any:
+def _tap(value: Value, jobs: list[_Job], moments: Moments | None, state: _State) -> Any:
     def see(x: Tensor) -> None:
         assert state.batch is not None
         try:
             for job in jobs:
                 job.see(x, state.batch.count)
-            for product in products:
-                product.moments.observe(x)
+            if moments is not None:
+                moments.observe(x)
         except NotFinite:
             raise _Broken(value, x) from None
 
@@ -330,7 +312,7 @@ def _finish(job: _Job, ctx: Context) -> None:
         if not bool(w.isfinite().all()):
             message = f"@{job.op.sym_name}: the constant '{value.name}' holds NaN or an infinity"
             raise job.op.error(message, "mend the model")
-        readers = [r for r in (product.reader() for product in job.readers) if r is not None]
+        readers = [r for r in (reader.result() for reader in job.readers) if r is not None]
         lo, hi = weight_range(w, job.scheme, job.method.weights, readers)
         found = (lo, hi) if found is None else (torch.minimum(found[0], lo), torch.maximum(found[1], hi))
     if found is None:

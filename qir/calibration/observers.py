@@ -119,7 +119,7 @@ class Histogram:
     Bin `i` counts ``(i - N) * w <= x < (i - N + 1) * w`` for 2N bins. The width w is a power of two and the grid is
     anchored at 0: when a value lies outside, w doubles and neighbouring bins are added up, which loses nothing, so the
     result does not depend on the order of the tensors. Of large tensors every k-th element is counted; the extremes
-    are those of all elements.
+    are those of all elements. With `weights` the elements of some channels count more than those of others.
     """
 
     HALF = 4096
@@ -127,10 +127,12 @@ class Histogram:
     COUNTED = 1 << 16
     """About how many elements of one sample are counted."""
 
-    __slots__ = ("counts", "exponent", "hi", "lo")
+    __slots__ = ("counts", "exponent", "hi", "lo", "weights")
 
-    def __init__(self) -> None:
-        self.counts = torch.zeros(2 * self.HALF, dtype=torch.int64)
+    def __init__(self, weights: tuple[Tensor, int] | None = None) -> None:
+        self.weights = weights
+        """What an element of each channel counts (float64), and the channels' axis; None: every element counts 1."""
+        self.counts = torch.zeros(2 * self.HALF, dtype=torch.int64 if weights is None else torch.float64)
         self.exponent = -149
         """log2 of the bin width."""
         self.lo, self.hi = math.inf, -math.inf
@@ -165,7 +167,23 @@ class Histogram:
         else:
             scaled = flat.float() * 2.0**-exponent
         index = scaled.floor_().to(torch.int32).add_(half).clamp_(0, 2 * half - 1)
-        self.counts += torch.bincount(index, minlength=2 * half).cpu()
+        weights = None if self.weights is None else self._weights_of(x, len(flat), step | 1 if step > 1 else 1)
+        self.counts += torch.bincount(index, weights, minlength=2 * half).cpu()
+
+    def _weights_of(self, x: Tensor, count: int, step: int) -> Tensor:
+        """The weight of every counted element, in the order of `dense`."""
+        assert self.weights is not None
+        weights, axis = self.weights
+        axis %= x.dim()
+        inner = 1
+        if x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+            order: tuple[int, ...] = (0, 2, 3, 1)
+        else:
+            order = tuple(range(x.dim()))
+        for i in order[order.index(axis) + 1 :]:
+            inner *= x.shape[i]
+        position = torch.arange(0, count * step, step, device=x.device)
+        return weights.to(x.device)[position // inner % x.shape[axis]]
 
     def merge(self, other: Histogram) -> None:
         """See what `other` saw."""

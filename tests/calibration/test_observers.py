@@ -68,6 +68,28 @@ def test_channels_last_is_observed_without_a_copy_and_alike() -> None:
     assert torch.equal(a.counts, b.counts)
 
 
+@pytest.mark.parametrize("axis", [1, -1])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_elements_count_by_the_weight_of_their_channel(axis: int, layout: torch.memory_format) -> None:
+    x = torch.randn(2, 5, 3, 5).contiguous(memory_format=layout)
+    weights = torch.rand(5, dtype=torch.float64)
+    seen = Histogram((weights, axis))
+    seen.observe(x)
+    index = np.floor(x.double().numpy() / seen.width).astype(np.int64) + seen.HALF
+    spread = np.broadcast_to(weights.numpy().reshape((5, 1, 1) if axis == 1 else (5,)), x.shape)
+    expected = np.bincount(index.ravel(), spread.ravel(), 2 * seen.HALF)
+    assert np.allclose(seen.counts.numpy(), expected)
+
+
+def test_weights_of_tensors_that_are_counted_in_part() -> None:
+    x = torch.arange(8).repeat(1 << 17).reshape(-1, 8).float()  # the value says the channel
+    seen = Histogram((torch.arange(8, dtype=torch.float64), -1))
+    seen.observe(x)
+    centres, counts = seen.bins()
+    assert centres.round().tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert torch.allclose(counts / counts.sum(), torch.arange(1, 8) / 28.0, atol=1e-3)
+
+
 def test_min_max_of_channels_merges() -> None:
     x, y = torch.randn(4, 3, 5), torch.randn(2, 3, 5)
     a, b = MinMax(Granularity.per_axis(1)), MinMax(Granularity.per_axis(1))

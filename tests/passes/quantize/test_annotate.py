@@ -214,7 +214,13 @@ def test_a_channel_shuffle_does_not_tie_its_units_to_one_quantizer() -> None:
 
 def test_nested_concats_share_one_quantizer() -> None:
     half = "tensor<1x2x8x8xf32>"
-    body = W + constant("v", 2, 4, 1, 1) + conv("a", "x", "v", outs=2) + unary("z", "Tanh", "x") + conv("b", "z", "v", outs=2)
+    body = (
+        W
+        + constant("v", 2, 4, 1, 1)
+        + conv("a", "x", "v", outs=2)
+        + unary("z", "Tanh", "x")
+        + conv("b", "z", "v", outs=2)
+    )
     body += f"%i = onnx.Concat(%a, %b) {{axis = 1 : i64}} : ({half}, {half}) -> {T}\n" + conv("d", "z", "w")
     body += f"%o = onnx.Concat(%i, %d) {{axis = 1 : i64}} : ({T}, {T}) -> tensor<1x8x8x8xf32>\n"
     body += constant("u", 4, 8, 1, 1) + conv("y", "o", "u", ins=8)

@@ -12,7 +12,7 @@ import pytest
 
 from qir.dialects.qsim import FakeOp, QuantizerOp
 from qir.interpreter import Plan, as_array
-from qir.ir import Context, Operation, QirError, verify
+from qir.ir import Context, Operation, QirError, dense_from_numpy, verify
 from qir.passes import run_pipeline
 from qir.text import parse_module, print_module
 
@@ -183,6 +183,38 @@ def test_a_model_that_takes_one_sample_only_gets_one_at_a_time(data: Path) -> No
     x = quantizer(module, "x")
     assert x.hi is not None and float(x.hi.numpy()) == 3.0
     assert any("fed one by one" in d.message for d in ctx.diagnostics)
+
+
+def test_channels_count_by_what_their_weights_make_of_them(tmp_path: Path) -> None:
+    """One channel is 60 times larger and its weights 60 times smaller, as behind a normalization: the range that is
+    best for the values is not the one that is best for the product."""
+    rng = np.random.default_rng(2)
+    x, w = rng.normal(size=(256, 64)).astype(np.float32), rng.normal(size=(64, 16)).astype(np.float32)
+    x[:, 5] *= 60
+    w[5] /= 60
+    np.savez(tmp_path / "c.npz", x=x)
+    module = run(
+        """module attributes {onnx.opset = {ai.onnx = 17 : i64}} {
+  qsim.quantizer @x : u8 affine per_tensor
+  func.func @main(%x: tensor<?x64xf32>) -> tensor<?x16xf32> {
+    %w = onnx.Constant() {value = dense<1.0> : tensor<64x16xf32>} : () -> tensor<64x16xf32>
+    %0 = qsim.fake %x by @x : tensor<?x64xf32>
+    %y = onnx.MatMul(%0, %w) : (tensor<?x64xf32>, tensor<64x16xf32>) -> tensor<?x16xf32>
+    return %y : tensor<?x16xf32>
+  }
+}""",
+        "",
+    )
+    constant = next(op for op in module.walk() if op.name == "onnx.Constant")
+    constant.attributes["value"] = dense_from_numpy(w)
+
+    def decibels(method: str) -> float:
+        copy = module.clone()
+        run_pipeline(copy, f"calibrate{{data={tmp_path / 'c.npz'} method={method}}}", Context())
+        wrong = outputs(copy, x) - x @ w
+        return float(10 * np.log10(((x @ w) ** 2).sum() / (wrong**2).sum()))
+
+    assert decibels("mse") > decibels("minmax") + 6.0
 
 
 def test_progress_counts_samples(data: Path) -> None:
