@@ -12,7 +12,7 @@ from qir.lowering.onnxruntime.dialect import DequantizeLinearOp
 from qir.rewrite import Match, Node, Quantizer, RewritePattern, Rewriter, Value, encode, onnx, pattern, rest
 from qir.rewrite.constants import constant_array, is_absent
 
-__all__ = ["GROUPING", "all_dequantized", "clip_implied", "clip_range", "relu_implied"]
+__all__ = ["GROUPING", "all_dequantized", "clip_implied", "clip_range", "leads_to_quantize", "relu_implied"]
 
 
 # ---------------------------------------------------------------------- activations that saturation implies
@@ -198,6 +198,45 @@ class ActivationBehindProduct(RewritePattern):
         return True
 
 
+class FloatWeight(RewritePattern):
+    """quantize(conv(dequantize(x), w)) = quantize(sum(conv(dequantize(x), w))) for a float weight w.
+
+    Where data and result of a convolution or Gemm are quantized and its weight is not, the runtime quantizes the weight
+    itself, with one scale for the whole tensor. Who left it in float meant it: a Sum of one number hides the result.
+    """
+
+    name = "float-weight"
+    roots = ("onnx.Conv", "onnx.ConvTranspose", "onnx.Gemm")
+    depth = 2
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        weight, result = op.operands[1], op.results[0]
+        if not isinstance(op.operands[0].defining_op, DequantizeLinearOp) or constant_array(weight) is None:
+            return False
+        if not leads_to_quantize(op):
+            return False
+        readers = result.users
+        rewriter.set_insertion_point_after(op)
+        hidden = rewriter.op("onnx.Sum", [result], {}, result.type)
+        for user in readers:
+            rewriter.set_operands(user, [hidden.result if v is result else v for v in user.operands])
+        return True
+
+
+def leads_to_quantize(op: Operation) -> bool:
+    """Whether one path of Relu and Clip leads from the result to a quantizer, with no other reader on the way."""
+    value: Value = op.results[0]
+    while True:
+        readers = list(value.users)
+        if len(readers) != 1 or readers[0].has_trait(Trait.TERMINATOR):
+            return False
+        if readers[0].name in ("onnxruntime.QuantizeLinear", "qsim.encode"):
+            return True
+        if readers[0].name not in ("onnx.Relu", "onnx.Clip"):
+            return False
+        value = readers[0].results[0]
+
+
 def all_dequantized(op: Operation) -> bool:
     """Whether every operand that is there is a DequantizeLinear's result."""
     return all(isinstance(v.defining_op, DequantizeLinearOp) for v in op.operands if not is_absent(v))
@@ -209,4 +248,5 @@ GROUPING: tuple[RewritePattern, ...] = (
     ActivationOnCodes(),
     SumBehindProduct(),
     ActivationBehindProduct(),
+    FloatWeight(),
 )

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qir.ir import Operation, TensorType, Trait, f32, i8, i32, ui8
-from qir.lowering.onnxruntime.activations import all_dequantized
+from qir.ir import Operation, TensorType, f32, i8, i32, ui8
+from qir.lowering.onnxruntime.activations import all_dequantized, leads_to_quantize
 from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp
 from qir.lowering.onnxruntime.groups import (
     BYTES,
@@ -240,6 +240,47 @@ class SignedPairs(RewritePattern):
         return True
 
 
+class FloatWeight(RewritePattern):
+    """A float weight of a convolution or Gemm between codes becomes int8 with one scale and zero point.
+
+    ``s = fl(fl(max - min) / 255)`` over a range that includes 0, ``z = rhe(clip(fl(-128 - fl(min / s))))``.
+    """
+
+    name = "quantize-float-weight"
+    roots = ("onnx.Conv", "onnx.ConvTranspose", "onnx.Gemm")
+    depth = 2
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        x, weight = op.operands[0].defining_op, constant_array(op.operands[1])
+        if not isinstance(x, DequantizeLinearOp) or weight is None or weight.dtype != np.float32 or not weight.size:
+            return False
+        bias = constant_array(op.operands[2]) if len(op.operands) > 2 else None
+        if (
+            not leads_to_quantize(op)
+            or not _one_value(x)
+            or (len(op.operands) > 2 and (bias is None or bias.ndim != 1))
+        ):
+            return False
+        low, high = np.minimum(weight.min(), np.float32(0)), np.maximum(weight.max(), np.float32(0))
+        scale = (high - low) / np.float32(255) if high > low else np.float32(1)
+        zero = np.rint(np.clip(np.float32(-128) - low / scale, -128, 127))
+        codes = np.clip(np.rint(weight / scale) + zero, -128, 127).astype(np.int8)
+        name = op.operands[1].name or "weight"
+        stored = rewriter.constant(codes, f"{name}_int8", initializer=True)
+        parameters = [
+            rewriter.constant(np.array(v, t), f"{name}_{n}", initializer=True)
+            for v, t, n in ((scale, np.float32, "scale"), (zero, np.int8, "zero_point"))
+        ]
+        real = rewriter.op(DequantizeLinearOp, [stored, *parameters], {}, op.operands[1].type)
+        rewriter.set_operand(op, 1, real.result)
+        return True
+
+
+def _one_value(op: DequantizeLinearOp) -> bool:
+    type = op.x_scale.type
+    return isinstance(type, TensorType) and type.shape in ((), (1,))
+
+
 class FloatBias(RewritePattern):
     """A float bias of a convolution or Gemm between codes becomes int32: ``rhe(fl(b / fl(s_x * s_w)))``.
 
@@ -251,7 +292,7 @@ class FloatBias(RewritePattern):
     depth = 2
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        if len(op.operands) < 3 or not _leads_to_quantize(op):
+        if len(op.operands) < 3 or not leads_to_quantize(op):
             return False
         x, w, bias = op.operands[0].defining_op, op.operands[1].defining_op, constant_array(op.operands[2])
         if (
@@ -283,20 +324,6 @@ def _along_channels(op: Operation, weight: DequantizeLinearOp) -> bool:
     assert isinstance(weight.x.type, TensorType)
     expected = 0 if op.name != "onnx.Gemm" or op.attr("transB", 0) else 1
     return weight.axis % (weight.x.type.rank or 2) == expected
-
-
-def _leads_to_quantize(op: Operation) -> bool:
-    """Whether one path of Relu and Clip leads from the result to a QuantizeLinear, with no other reader on the way."""
-    value: Value = op.results[0]
-    while True:
-        readers = list(value.users)
-        if len(readers) != 1 or readers[0].has_trait(Trait.TERMINATOR):
-            return False
-        if isinstance(readers[0], QuantizeLinearOp):
-            return True
-        if readers[0].name not in ("onnx.Relu", "onnx.Clip"):
-            return False
-        value = readers[0].results[0]
 
 
 class MatMulAndAdd(RewritePattern):
@@ -366,6 +393,6 @@ def preparing_patterns() -> list[list[RewritePattern]]:
     """The runtime's rewrites before fusing, in phases that each run to their end: reading, BASIC, EXTENDED."""
     return [
         [Adopt()],
-        [DoublePairs(), MatMulAndAdd(), DequantizeDown(), QuantizeUp(), FloatBias(), UniqueDequantize()],
+        [DoublePairs(), MatMulAndAdd(), DequantizeDown(), QuantizeUp(), FloatWeight(), FloatBias(), UniqueDequantize()],
         [ActivationBeforeQuantize(), SignedPairs()],
     ]

@@ -233,6 +233,22 @@ def test_float_bias_becomes_int32(net: Any, fused: Any, kind: str) -> None:
 
 
 @kinds
+@pytest.mark.parametrize("op", ["Conv", "Gemm"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_float_weight_becomes_int8(net: Any, fused: Any, kind: str, op: str, bias: bool) -> None:
+    """The runtime quantizes a float weight between codes itself, with one scale."""
+    n = net((kind, op))
+    x = n.pair(n.input("x", "n", *((8, 9, 9) if op == "Conv" else (64,))), 0.04, 101)
+    weight = n.constant(n.rng.normal(0, 0.3, (12, 8, 3, 3) if op == "Conv" else (64, 12)))
+    biases = [n.constant(n.rng.normal(size=12))] if bias else []
+    n.output(n.pair(n.op(op, x, weight, *biases), 0.1, 131))
+    result = fused(n, kind)
+    kernel = {"Conv": "QLinearConv", "Gemm": "QGemm"}[op]
+    assert result.operators[kernel] == result.kernels[kernel] == 1
+    assert result.wrong() == 0
+
+
+@kinds
 def test_parameters_move_past_movers(net: Any, fused: Any, kind: str) -> None:
     """The runtime moves QuantizeLinear up and DequantizeLinear down, and so finds groups that nobody wrote."""
     n = net(kind)

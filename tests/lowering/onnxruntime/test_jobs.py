@@ -154,6 +154,29 @@ def test_products_with_a_bias_run_on_integers(float_net: Any, job: Any, fixed: b
     assert runtime.kernels_of(work.artifact()).in_float == ()
 
 
+@pytest.mark.parametrize("op", ["Conv", "Gemm"])
+def test_what_is_excluded_stays_in_float(float_net: Any, job: Any, tmp_path: Path, op: str) -> None:
+    """Between quantized neighbours too, where the runtime would quantize the weight on its own."""
+    n = float_net(op)
+    if op == "Conv":
+        x = n.op("Relu", n.convolution(n.input("x", "n", 3, 8, 8), 3, 8))
+        x = n.op("Relu", n.convolution(x, 8, 8))
+        excluded = next(node.name for node in reversed(n.nodes) if node.op_type == op)
+        n.output(n.convolution(x, 8, 4))
+    else:
+        x = n.op("Relu", n.linear(n.input("x", "n", 16), 16, 24))
+        x = n.op("Relu", n.linear(x, 24, 24))
+        excluded = next(node.name for node in reversed(n.nodes) if node.op_type == op)
+        n.output(n.linear(x, 24, 4))
+    work = job(n)
+    work.run(
+        f"annotate{{target=onnxruntime exclude={excluded}}},calibrate{{data={tmp_path / 'data.npz'}}},"
+        "materialise,lower-to-onnxruntime,verify-target{target=onnxruntime}"
+    )
+    kernels = runtime.kernels_of(work.artifact())
+    assert kernels.integer == 2 and kernels.in_float == (excluded,)
+
+
 @pytest.mark.parametrize("opset", [7, 9, 11, 12])
 def test_old_opsets_are_raised(float_net: Any, job: Any, opset: int) -> None:
     """A model of an opset that has no scales along an axis gets one that does; a remark says so."""
