@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from qir.rewrite import pattern as pattern
     from qir.target import Target as Target
 
+    kernel = user_kernel
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -56,7 +58,8 @@ __all__ = sorted([*_HOME, "__version__"])
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'qir' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    module, _, attribute = _HOME[name].partition(":")
+    value = getattr(import_module(module), attribute or name)
     globals()[name] = value
     return value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,22 @@ def test_parse_run_print_and_export(tmp_path: Path) -> None:
     assert artifact.path == tmp_path / "m.onnx"
     assert qir.run(tmp_path / "m.onnx", {"x": x})["z"].tolist() == [[0.0, 0.0, 2.0]]
     assert qir.print(qir.import_onnx(tmp_path / "m.onnx")).count("onnx.Relu") == 1
+
+
+def test_a_kernel_of_ones_own() -> None:
+    @qir.kernel("house.test.Scale")
+    def scale(op: Any, x: Any) -> Any:
+        return x * op.attr("by", 1.0)
+
+    module = qir.parse(
+        """
+        func.func @main(%x: tensor<2xf32>) -> (tensor<2xf32>) {
+          %y = house.test.Scale(%x) {by = 3.0 : f32} : (tensor<2xf32>) -> tensor<2xf32>
+          return %y : tensor<2xf32>
+        }
+        """
+    )
+    assert qir.run(module, {"x": np.array([1.0, 2.0], np.float32)})["y"].tolist() == [3.0, 6.0]
 
 
 def test_errors_are_diagnostics() -> None:
