@@ -115,7 +115,7 @@ def _check_symbols(function: Operation, index: int, name: str, value: Any, sizes
     attributes = function.attr("arg_attrs", None) or ()
     said = attributes[index] if index < len(attributes) else None
     dims = said.get("onnx.dims") if isinstance(said, dict) else None
-    if not dims or not isinstance(value, torch.Tensor) or len(dims) != value.dim():
+    if not dims or not isinstance(value, torch.Tensor) or len(dims) > value.dim():
         return
     for axis, (symbol, size) in enumerate(zip(dims, value.shape, strict=False)):
         if not isinstance(symbol, str) or not symbol:

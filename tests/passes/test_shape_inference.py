@@ -23,7 +23,7 @@ def inferred(body: str) -> str:
 
 def test_a_chain_from_a_known_input() -> None:
     text = inferred("""
-      func.func @main(%x: tensor<?x3x8x8xf32> {onnx.dims = ["N", "", "", ""]}) -> (tensor<*xf32> {onnx.name = "y"}) {
+      func.func @main(%x: tensor<?x3x8x8xf32> {onnx.dims = ["N"]}) -> (tensor<*xf32> {onnx.name = "y"}) {
         %w = onnx.Constant() {value = dense<0.5> : tensor<4x3x3x3xf32>} : () -> tensor<4x3x3x3xf32>
         %a = onnx.Conv(%x, %w) : (tensor<?x3x8x8xf32>, tensor<4x3x3x3xf32>) -> tensor<*xf32>
         %y = onnx.Flatten(%a) : (tensor<*xf32>) -> tensor<*xf32>
@@ -78,7 +78,7 @@ def test_types_inside_regions() -> None:
 
 def test_sizes_that_a_rewrite_changed_and_names_that_no_longer_fit() -> None:
     text = inferred("""
-      func.func @main(%x: tensor<2x3xf32>) -> (tensor<5x5x5xf32> {onnx.dims = ["A", "", ""], onnx.name = "y"}) {
+      func.func @main(%x: tensor<2x3xf32>) -> (tensor<5x5x5xf32> {onnx.dims = ["A", "", "B"], onnx.name = "y"}) {
         %y = onnx.Relu(%x) : (tensor<2x3xf32>) -> tensor<5x5x5xf32>
         return %y : tensor<5x5x5xf32>
       }""")

@@ -258,7 +258,9 @@ class _Exporter:
                 continue
             entries: dict[str, Attribute] = {}
             for key in (DIMS, TYPE):
-                entry = _nth(op.attributes.get(key), i)
+                entry = op.attributes.get(key)
+                if key != DIMS or len(op.results) > 1:  # one result has its dimensions' names without a list around
+                    entry = _nth(entry, i)
                 if entry is not None:
                     entries[key] = entry
             extra = _nth(op.attributes.get("onnx.info"), i)

@@ -99,7 +99,8 @@ class Infos:
         empty = TypeRecord(UNKNOWN_TYPE)
         records = [self.listed.get(k, empty) if k not in self.outputs else empty for k in outputs]
         if any(r.dims is not None for r in records):
-            attributes[DIMS] = ArrayAttr(tuple(r.dims or ArrayAttr() for r in records))
+            dims = tuple(r.dims or ArrayAttr() for r in records)
+            attributes[DIMS] = dims[0] if len(dims) == 1 else ArrayAttr(dims)
         if any(r.exact is not None for r in records):
             attributes[TYPE] = ArrayAttr(tuple(r.exact or DictAttr() for r in records))
         if any(k in self.extra for k in outputs):

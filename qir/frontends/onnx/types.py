@@ -1,7 +1,7 @@
 """TypeProto and ValueInfoProto against types of the IR.
 
 A type of the IR says element types and sizes. What else a TypeProto can say goes into attributes beside it: names of
-dimensions into ``onnx.dims`` (one string per dimension, empty for none), anything that these two cannot give back
+dimensions into ``onnx.dims`` (one string per dimension, empty for none, up to the last that has one), anything that these two cannot give back
 exactly (denotations, fields set to their default) into ``onnx.type`` as protobuf text; ``onnx.type`` alone says that
 the model gives no type.
 """
@@ -123,6 +123,9 @@ def _dims(proto: onnx.TypeProto) -> ArrayAttr | None:
 
 def dims_attr(names: Sequence[str]) -> ArrayAttr:
     """The ``onnx.dims`` attribute of the names of a tensor's dimensions."""
+    names = list(names)
+    while names and not names[-1]:
+        names.pop()
     return ArrayAttr(tuple(text_attr(name) for name in names))
 
 
@@ -194,12 +197,12 @@ def _fill_tensor(
         return
     proto.shape.SetInParent()
     dims = proto.shape.dim
-    named = len(names) == len(type.shape)
+    named = len(names) if len(names) <= len(type.shape) else 0
     for i, size in enumerate(type.shape):
         dim = dims.add()
         if size is not None:
             dim.dim_value = size
-        elif named and names[i]:
+        elif i < named and names[i]:
             dim.dim_param = names[i]
 
 

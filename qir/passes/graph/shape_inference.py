@@ -87,7 +87,10 @@ def _drop_stale(value: Value) -> None:
         return
     op.attributes.pop("onnx.type", None)
     dims = op.attributes.get("onnx.dims")
-    if isinstance(dims, ArrayAttr) and len(dims.values) == len(op.results):
+    if len(op.results) == 1:
+        if not _fits(dims, value.type):
+            op.attributes.pop("onnx.dims", None)
+    elif isinstance(dims, ArrayAttr) and len(dims.values) == len(op.results):
         kept = tuple(d if _fits(d, r.type) else ArrayAttr() for d, r in zip(dims.values, op.results, strict=True))
         if any(isinstance(d, ArrayAttr) and d.values for d in kept):
             op.attributes["onnx.dims"] = ArrayAttr(kept)
@@ -96,7 +99,7 @@ def _drop_stale(value: Value) -> None:
 
 
 def _fits(dims: object, type: Type) -> bool:
-    return isinstance(dims, ArrayAttr) and isinstance(type, TensorType) and type.rank == len(dims.values)
+    return isinstance(dims, ArrayAttr) and isinstance(type, TensorType) and (type.rank or 0) >= len(dims.values)
 
 
 def _update_function(func: FuncOp) -> None:
