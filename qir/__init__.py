@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from qir.rewrite import pattern as pattern
     from qir.target import Target as Target
 
-    kernel = user_kernel
-
 __version__ = "0.1.0"
 
 _HOME = {

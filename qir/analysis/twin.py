@@ -15,7 +15,7 @@ import attrs
 from qir.analysis.measures import ErrorMeasure
 from qir.dialects.func import FuncOp
 from qir.dialects.qsim import FakeOp, QuantizerOp
-from qir.ir import Block, BlockArgument, Operation, SymbolTable, TensorType, Value, fail
+from qir.ir import Block, BlockArgument, FloatType, Operation, SymbolTable, TensorType, Value, fail
 
 __all__ = ["TensorError", "quantization_errors"]
 
@@ -117,7 +117,9 @@ def _interleave(block: Block) -> list[_Pair]:
     outputs = terminator.operands if terminator is not None else ()
     measured = {pair.measured for pair in pairs}
     for index, value in enumerate(outputs):
-        if twin[value] is not value and value not in measured and isinstance(value.type, TensorType):
+        # Indices (an ArgMax, the second result of a MaxPool) have no signal-to-noise ratio.
+        numbers = isinstance(value.type, TensorType) and isinstance(value.type.element, FloatType)
+        if twin[value] is not value and value not in measured and numbers:
             measured.add(value)
             pairs.append(_Pair(twin[value], value, _name(value) or f"output {index}", None))
     return pairs

@@ -49,7 +49,7 @@ class Value:
     ONNX name or the SSA name of the text, exactly; None for a value without a name.
     """
 
-    __slots__ = ()
+    __slots__ = tuple[str, ...]()  # the subclasses have the slots; a call, so that mypy does not look for them here
 
     type: Type
     uses: dict[Operation, int]
