@@ -94,10 +94,10 @@ def main() -> None:
     lines = [
         "# Importing ONNX files",
         "",
-        f"CPU time in µs a node, best of {options.repeat}, in turn; `benchmarks/bench_import.py` says what is measured.",
+        f"CPU time in µs a node, best of {options.repeat}, in turn; `benchmarks/bench_import.py` says what.",
         f"onnx {onnx.__version__}, onnx-ir {onnx_ir.__version__}.",
         "",
-        "| nodes | qir import | unverified | onnx-ir load | onnx.load | qir / onnx-ir | qir export | onnx-ir to_proto |",
+        "| nodes | qir import | unverified | onnx-ir load | onnx.load | ratio | qir export | onnx-ir to_proto |",
         "|---|---|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
 """TypeProto and ValueInfoProto against types of the IR.
 
 A type of the IR says element types and sizes. What else a TypeProto can say goes into attributes beside it: names of
-dimensions into ``onnx.dims`` (one string per dimension, empty for none, up to the last that has one), anything that these two cannot give back
-exactly (denotations, fields set to their default) into ``onnx.type`` as protobuf text; ``onnx.type`` alone says that
-the model gives no type.
+dimensions into ``onnx.dims`` (one string per dimension up to the last with a name, empty for none), anything that these
+two cannot give back exactly (denotations, fields set to their default) into ``onnx.type`` as protobuf text;
+``onnx.type`` alone says that the model gives no type.
 """
 
 from __future__ import annotations

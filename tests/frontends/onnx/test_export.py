@@ -195,3 +195,18 @@ def test_before_version_4_of_the_format_new_initializers_are_inputs_too() -> Non
     found = export_onnx(module)
     assert [i.name for i in found.graph.input] == ["w", "x", "new"]
     onnx.checker.check_model(found, full_check=True)
+
+
+def test_weights_that_do_not_fit_in_one_file_go_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from qir.frontends.onnx import exporter
+
+    monkeypatch.setattr(exporter, "LARGEST", 1000)
+    array = np.ones((30, 30), np.float32)
+    m = model([node("MatMul", ["x", "w"], ["y"])], initializers=[numpy_helper.from_array(array, "w")])
+    module = import_onnx(m, Context())
+    with pytest.raises(QirError, match="more than fit in one ONNX file"):
+        export_onnx(module)
+    with pytest.raises(QirError, match="more than fit in one ONNX file"):
+        export_onnx(module, tmp_path / "m.onnx", external=False)
+    export_onnx(module, tmp_path / "m.onnx")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
