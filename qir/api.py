@@ -101,6 +101,7 @@ def quantize(
     seed: int | None = None,
     pipeline: str | None = None,
     evaluate: str | Callable[..., Any] | None = None,
+    unchecked: bool = False,
     ctx: Context | None = None,
 ) -> QuantizeResult:
     """Quantize a model for a target: the whole job of ``qir quantize``.
@@ -120,5 +121,6 @@ def quantize(
         },
         pipeline=pipeline,
         evaluate=evaluate,
+        unchecked=unchecked,
         ctx=_context(ctx),
     )  # fmt: skip

@@ -57,10 +57,18 @@ def quantize(
     pipeline: str | None,
     evaluate: str | Callable[..., Any] | None,
     ctx: Context,
+    unchecked: bool = False,
     watchers: Sequence[Instrumentation] = (),
 ) -> QuantizeResult:
     """Run the whole job; see `qir.api.quantize`. `watchers` are called around every pass."""
     goal = get_target(target)
+    runtime = goal.runtime
+    if runtime is not None and not unchecked and runtime.version() is None:
+        fail(
+            None,
+            f"{runtime.name} is not installed, so the artifact could be neither loaded nor run before it is handed over",
+            f"{runtime.install}; or take it as it is, with --unchecked",
+        )
     manager = make_pipeline(goal, pipeline, {**options, "data": data})
     score = _scorer(evaluate)
     name = Path(model).stem if isinstance(model, (str, Path)) else "model"

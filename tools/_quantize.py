@@ -67,6 +67,7 @@ def quantize_command(args: Namespace, streams: Streams) -> int:
             pipeline=args.pipeline,
             evaluate=args.eval,
             ctx=ctx,
+            unchecked=args.unchecked,
             watchers=[_PassBar(bars)],
         )
     _say(result, model, args.report, streams)

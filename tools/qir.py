@@ -65,6 +65,7 @@ def _parser() -> ArgumentParser:
     p.add_argument("--device", help="where calibration runs: cpu (default), cuda, cuda:1, …")
     p.add_argument("--seed", type=int, help="seed of what is random (default: 0)")
     p.add_argument("--report", action="store_true", help="print the whole table of errors, not only the worst ten")
+    p.add_argument("--unchecked", action="store_true", help="write the artifact even if its runtime is missing")
     p.add_argument("--pipeline", metavar="P", help="run this pipeline in place of the target's")
     p.add_argument(
         "--remarks", metavar="REGEX", help="print the remarks that match: why something was or was not done"

@@ -144,6 +144,21 @@ def test_opset_that_is_not_known(tmp_path: Path, calib: Path) -> None:
     assert "999" in errors
 
 
+def test_missing_runtime(model: Path, calib: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from qir.lowering.onnxruntime import runtime
+
+    monkeypatch.setattr(runtime, "version", lambda: None)
+    base = ("quantize", model, "--target", "onnxruntime", "--data", calib, "-o", tmp_path / "out")
+    errors = fails(*base)
+    assert "pip install onnxruntime" in errors
+    assert "--unchecked" in errors
+    assert not (tmp_path / "out").exists()
+    status, _, errors = command(*base, "--unchecked")
+    assert status == 0, errors
+    assert "warning" in errors
+    assert (tmp_path / "out" / "model.onnx").exists()
+
+
 def test_unknown_method(model: Path, calib: Path) -> None:
     errors = fails("quantize", model, "--target", "onnxruntime", "--data", calib, "--method", "magic")
     assert "magic" in errors
