@@ -66,7 +66,7 @@ def quantize(
     if runtime is not None and not unchecked and runtime.version() is None:
         fail(
             None,
-            f"{runtime.name} is not installed, so the artifact could be neither loaded nor run before it is handed over",
+            f"{runtime.name} is not installed, so the artifact could not be tried before it is handed over",
             f"{runtime.install}; or take it as it is, with --unchecked",
         )
     manager = make_pipeline(goal, pipeline, {**options, "data": data})

@@ -1,7 +1,7 @@
 """How a long pass tells that it gets on, without knowing who listens.
 
-A tool puts a `Progress` into ``ctx.extensions[Progress]``; passes wrap their long loops in `track`. Without one, `track`
-is the loop itself.
+A tool puts a `Progress` into ``ctx.extensions[Progress]``; passes wrap their long loops in `track`. Without one,
+`track` is the loop itself.
 """
 
 from __future__ import annotations
