@@ -56,7 +56,7 @@ TARGET = Target(
     schemes=SCHEMES,
     rules=RULES,
     pipeline=(
-        "canonicalize,shape-inference,fold-batch-norm,decompose,canonicalize,cse,cross-layer-equalization,annotate{target=onnxruntime},calibrate{data={data}},"
+        "inline,canonicalize,shape-inference,fold-batch-norm,decompose,canonicalize,cse,cross-layer-equalization,annotate{target=onnxruntime},calibrate{data={data}},"
         "materialise,lower-to-onnxruntime,verify-target{target=onnxruntime}"
     ),
     formats={"qdq": "", "qoperator": "onnxruntime-fuse"},

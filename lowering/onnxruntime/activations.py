@@ -166,6 +166,33 @@ class SumBehindProduct(RewritePattern):
         return False
 
 
+class SumOfGemm(RewritePattern):
+    """gemm(dequantize(a), dequantize(w)) + y = sum(gemm(...), y, 0).
+
+    Where a Sum of two reads a Gemm without an addend, the runtime makes the other number its addend and leaves the
+    result in float, for only a bias of integers belongs to a quantized Gemm. A Sum of three is no part of that fusion.
+    """
+
+    name = "sum-of-gemm"
+    roots = ("onnx.Sum",)
+    depth = 3
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        import numpy as np
+
+        if len(op.operands) != 2 or not isinstance(op.results[0].type, TensorType):
+            return False
+        for value in op.operands:
+            gemm = value.defining_op
+            if gemm is None or gemm.name != "onnx.Gemm" or not value.has_one_use() or not all_dequantized(gemm):
+                continue
+            if len(gemm.operands) < 3 or is_absent(gemm.operands[2]):
+                zero = rewriter.constant(np.zeros((), np.float32), initializer=True)
+                rewriter.set_operands(op, [*op.operands, zero])
+                return True
+        return False
+
+
 class ActivationBehindProduct(RewritePattern):
     """relu(product) = max(product, 0), clip(product, lo, hi) = min(max(product, lo), hi), where no quantizer follows.
 
@@ -247,6 +274,7 @@ GROUPING: tuple[RewritePattern, ...] = (
     clip_implied,
     ActivationOnCodes(),
     SumBehindProduct(),
+    SumOfGemm(),
     ActivationBehindProduct(),
     FloatWeight(),
 )

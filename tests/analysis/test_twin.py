@@ -62,3 +62,19 @@ def test_batches_add_up_and_the_module_is_not_changed() -> None:
         if error.kind != "constant":
             assert error.measure.noise == pytest.approx(sum(s[index].measure.noise for s in single), rel=1e-9)
     assert str(sum(1 for _ in module.walk())) == before
+
+
+def test_indices_are_not_compared() -> None:
+    text = """
+module attributes {onnx.opset = {ai.onnx = 17 : i64}} {
+  qsim.quantizer @qx : i8 symmetric per_tensor scale(0.5)
+  func.func @main(%x: tensor<1x1x4xf32>) -> (tensor<1x1x2xf32>, tensor<1x1x2xi64>) {
+    %0 = qsim.fake %x by @qx : tensor<1x1x4xf32>
+    %y, %i = onnx.MaxPool(%0) {kernel_shape = array<i64: 2>, strides = array<i64: 2>}
+      : (tensor<1x1x4xf32>) -> (tensor<1x1x2xf32>, tensor<1x1x2xi64>)
+    return %y, %i : tensor<1x1x2xf32>, tensor<1x1x2xi64>
+  }
+}
+"""
+    x = np.array([[[0.1, 0.7, -1.0, 2.0]]], np.float32)
+    assert {e.tensor for e in quantization_errors(parse(text), [{"x": x}])} == {"x", "y"}
