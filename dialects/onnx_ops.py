@@ -141,10 +141,6 @@ def opset_of(op: Operation, domain: str = "") -> int | None:
     return opsets(op).get(domain)
 
 
-NEWEST = 1 << 20
-"""Stands for the newest version where none is stated."""
-
-
 def absent(value: Value | None) -> bool:
     """Whether an operand (or missing operand) is absent."""
     return value is None or isinstance(value.type, NoneType)

@@ -25,7 +25,7 @@ from qir.ir.types import (
 
 __all__ = [
     "ELEMENTS", "ELEMENT_NAMES", "NUMBERS", "STRING", "UNDEFINED", "UNKNOWN_TYPE", "container", "contents",
-    "element_of", "type_string",
+    "type_string",
 ]  # fmt: skip
 
 STRING: Final = OpaqueType("onnx", "string")
@@ -100,11 +100,6 @@ def contents(type: Type) -> tuple[str, tuple[Type, ...]] | None:
         found = match[1], inner
     _contents[type.body] = found
     return found
-
-
-def element_of(type: Type) -> Type | None:
-    """The element type of a tensor; None for other types."""
-    return type.element if isinstance(type, TensorType) else None
 
 
 def type_string(type: Type) -> str | None:
