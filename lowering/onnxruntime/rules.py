@@ -178,10 +178,10 @@ RULES = (
     Rule(("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "GatherElements", "Expand",
           "Tile", "Split", "Identity", "ReduceMax", "ReduceMin"), "move", {0: X8}, where=(FLOAT_RESULT,),
          note="on codes"),
-    Rule("Resize", "move", {0: X8}, where=(attribute_is("mode", "nearest", default="nearest"),), note="on codes"),
+    Rule(("Resize", "Upsample"), "move", {0: X8}, where=(attribute_is("mode", "nearest", default="nearest"),), note="on codes"),
     Rule("Pad", "move", {0: X8}, where=(FLOAT_RESULT, PADS_ZERO),
          note="in float between DequantizeLinear and QuantizeLinear; 0 has a code of its own, so nothing is lost"),
-    Rule(("DepthToSpace", "SpaceToDepth"), "move", {0: X8},
+    Rule(("DepthToSpace", "SpaceToDepth", "GlobalMaxPool"), "move", {0: X8},
          note="in float between DequantizeLinear and QuantizeLinear; nothing is lost"),
 
     # ---------------------------------------------------------- float
