@@ -106,8 +106,10 @@ FLOAT_RESULT = Constraint(
     lambda op: not isinstance(t := op.results[0].type, TensorType) or isinstance(t.element, FloatType),
 )
 NO_MASK = Constraint("no operand is a mask", "a constant operand is a mask: its numbers reach 10000", _no_mask)
-STARTS_AT_ZERO = Constraint(
-    "its lower bound is 0", "its lower bound is not 0", lambda op: _bound(op, 1, "min", float("-inf")) == 0.0
+BOUNDS_KNOWN = Constraint(
+    "its bounds are constants",
+    "its bounds are computed",
+    lambda op: _bound(op, 1, "min", float("-inf")) is not None and _bound(op, 2, "max", float("inf")) is not None,
 )
 PADS_ZERO = Constraint(
     "it pads with 0",
@@ -132,9 +134,10 @@ MATMUL_COLUMNS = Axis(
     lambda op, value: 1 if isinstance(value.type, TensorType) and value.type.rank == 2 else None,
 )
 
-# A Relu, or a Clip from 0, in front of a quantizer whose zero point is its smallest code does nothing that saturation
-# would not do: the runtime drops it, so no fake stands between it and the operator before it.
-ACTIVATIONS = (Fused("Relu"), Fused("Clip", where=(STARTS_AT_ZERO,)))
+# A Relu or Clip in front of a quantizer whose smallest and largest codes lie at the bounds does nothing that saturation
+# would not do: the runtime drops it. Where they do not, it clips codes. So no fake stands between it and the operator
+# before it.
+ACTIVATIONS = (Fused("Relu"), Fused("Clip", where=(BOUNDS_KNOWN,)))
 
 X8 = Data("activation")
 
@@ -192,6 +195,6 @@ RULES = (
     Rule(("LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization",
           "BatchNormalization"), "float", note="onnxruntime has no integer kernel for normalization"),
     Rule(("Relu", "Clip", "HardSigmoid", "HardSwish", "Gelu", "Tanh", "Erf", "PRelu", "Elu"), "float",
-         note="alone it has no integer kernel; behind a quantized op Relu and Clip from 0 are fused into it"),
+         note="alone it has no integer kernel; behind a quantized op Relu and Clip are fused into it"),
     Rule(("ReduceMean", "Sub", "Div", "Pow", "Sqrt"), "float", note="onnxruntime has no integer kernel for it"),
 )  # fmt: skip

@@ -122,12 +122,14 @@ def test_a_gemm_that_the_kernel_cannot_do_stays_float(attributes: str, reason: s
     assert f"missed: onnx.Gemm stays float: {reason}" in module_remarks[id(module)]
 
 
-@pytest.mark.parametrize(("lower", "fused"), [("0.0", True), ("-1.0", False)])
-def test_a_clip_is_fused_only_where_the_zero_point_can_imply_it(lower: str, fused: bool) -> None:
-    body = W + (
-        f"%lo = onnx.Constant() {{value = dense<{lower}> : tensor<f32>}} : () -> tensor<f32>\n"
-        "%hi = onnx.Constant() {value = dense<6.0> : tensor<f32>} : () -> tensor<f32>\n"
-    )
+@pytest.mark.parametrize(("lower", "upper", "fused"), [("0.0", "6.0", True), ("-1.0", "1.0", True), ("%x", "6.0", False)])
+def test_a_clip_is_fused_where_its_bounds_are_known(lower: str, upper: str, fused: bool) -> None:
+    def bound(name: str, value: str) -> str:
+        if value.startswith("%"):
+            return f"%{name} = onnx.ReduceMin({value}) {{keepdims = 0 : i64}} : ({T}) -> tensor<f32>\n"
+        return f"%{name} = onnx.Constant() {{value = dense<{value}> : tensor<f32>}} : () -> tensor<f32>\n"
+
+    body = W + bound("lo", lower) + bound("hi", upper)
     body += (
         conv("c", "x", "w")
         + f"%r = onnx.Clip(%c, %lo, %hi) : ({T}, tensor<f32>, tensor<f32>) -> {T}\n"
