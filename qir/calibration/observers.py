@@ -124,7 +124,7 @@ class Histogram:
 
     HALF = 4096
     """N: bins on each side of zero."""
-    COUNTED = 1 << 16
+    COUNTED = 1 << 15
     """About how many elements of one sample are counted."""
 
     __slots__ = ("counts", "exponent", "hi", "lo", "weights")
