@@ -9,7 +9,7 @@ from qir.passes import run_pipeline
 from qir.passes.graph.shape_inference import refined
 from qir.text import parse_module, print_module
 
-HEAD = "module attributes {onnx.opset = {ai.onnx = 17 : i64}} {\n"
+HEAD = "module attributes {onnx.opset = {ai.onnx = 21 : i64}} {\n"
 
 
 def inferred(body: str) -> str:
@@ -74,6 +74,16 @@ def test_types_inside_regions() -> None:
         return %y : !onnx.unknown
       }""")
     assert "!onnx.unknown" not in text and text.count("tensor<2x3xf32>") >= 6
+
+
+def test_group_normalization_of_which_onnx_infers_nothing() -> None:
+    text = inferred("""
+      func.func @main(%x: tensor<2x4x3xf32>, %s: tensor<4xf32>) -> !onnx.unknown {
+        %a = onnx.GroupNormalization(%x, %s, %s) {num_groups = 2 : i64} : (tensor<2x4x3xf32>, tensor<4xf32>, tensor<4xf32>) -> !onnx.unknown
+        %y = onnx.Relu(%a) : (!onnx.unknown) -> !onnx.unknown
+        return %y : !onnx.unknown
+      }""")  # noqa: E501
+    assert "!onnx.unknown" not in text
 
 
 def test_sizes_that_a_rewrite_changed_and_names_that_no_longer_fit() -> None:

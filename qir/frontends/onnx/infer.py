@@ -79,6 +79,10 @@ def infer_module(module: Operation) -> dict[Value, onnx.TypeProto]:
     return found
 
 
+_LIKE_THEIR_OPERAND = ("onnx.GroupNormalization", "onnx.MeanVarianceNormalization")
+"""Operators of which ONNX infers nothing, though their result is as large as their first operand."""
+
+
 class _Skeleton:
     """A function as a model without weights, its values called by number."""
 
@@ -149,6 +153,9 @@ class _Skeleton:
             return True
         if not isinstance(op, OnnxOp):
             return False
+        if op.name in _LIKE_THEIR_OPERAND:
+            graph.node.add(op_type="Identity", input=[self.name(op.operands[0])], output=[self.name(op.results[0])])
+            return True
         node = onnx.NodeProto(op_type=op.op_type, domain=op.domain)
         for name, attr in op.attributes.items():
             if "." in name:
