@@ -298,7 +298,7 @@ def _batch_size(specs: list[InputSpec]) -> int:
         for size in (spec.shape or ())[1:]:
             count *= size or 64
         largest = max(largest, count)
-    return max(1, min(32, (1 << 20) // largest))
+    return max(1, min(32, (1 << 19) // largest))
 
 
 # ---------------------------------------------------------------- parameters
