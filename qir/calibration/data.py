@@ -270,7 +270,10 @@ class _RecordReader:
         sizes = [min(size, count - i) for i in range(0, count, size)]
         streams = [layout.read(self.record.arrays[layout.spec.name], sizes) for layout in self.layouts]
         for n, *parts in zip(sizes, *streams, strict=False):
-            arrays = {layout.spec.name: part for layout, part in zip(self.layouts, parts, strict=True)}
+            arrays = {
+                layout.spec.name: part.astype(layout.spec.dtype, copy=False)
+                for layout, part in zip(self.layouts, parts, strict=True)
+            }
             yield _Chunk(arrays, n, self.batchable, self.record.place)
 
 
@@ -293,7 +296,7 @@ class _Layout:
     def of(spec: InputSpec, array: NDArray[Any] | StoredArray, place: str) -> _Layout:
         given = tuple(array.shape)
         spelled = "x".join(map(str, given)) or "a scalar"
-        if array.dtype != spec.dtype:
+        if not _exact(array.dtype, spec.dtype):
             fail(place, f"the data of input {spec} is {array.dtype}", f"convert it: array.astype('{spec.dtype}')")
         if 0 in given:
             fail(place, f"the data of input {spec} is empty ({spelled})", "give at least one sample")
@@ -330,6 +333,14 @@ class _Layout:
             parts = (array[end - n : end] for n, end in zip(counts, ends, strict=True))
         for part in parts:
             yield np.asarray(part[0]) if self.form == "whole" else part
+
+
+def _exact(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+    """Whether data of one type is taken for the other: the same, or integers (of tokens, mostly) that were stored in
+    fewer bits. Floats of another width, or integers for floats, are more likely a forgotten preprocessing."""
+    import numpy as np
+
+    return given == wanted or (given.kind in "iu" and wanted.kind in "iu" and np.can_cast(given, wanted, "safe"))
 
 
 def _fits(given: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
