@@ -234,3 +234,13 @@ def test_only_the_rows_asked_for_are_in_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 << 20
+
+
+def test_integers_stored_in_fewer_bits_are_widened(tmp_path: Path) -> None:
+    np.savez(tmp_path / "c.npz", ids=np.array([[1, 200], [3, 4]], np.uint8))
+    ids = InputSpec("ids", (None, 2), np.dtype(np.int64))
+    (batch,) = feed(tmp_path / "c.npz", ids)
+    assert batch.inputs["ids"].dtype == np.int64 and batch.inputs["ids"].tolist() == [[1, 200], [3, 4]]
+    np.savez(tmp_path / "wide.npz", ids=np.array([[1, 2]], np.int64))
+    with pytest.raises(QirError, match="int64"):
+        list(feed(tmp_path / "wide.npz", InputSpec("ids", (None, 2), np.dtype(np.int32))))
