@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import lark
+import lark.lexer
 
 from qir.text.lexer import QirLexer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["STARTS", "acceptable", "compiled", "expectation", "grammar_text"]
 
@@ -26,6 +28,18 @@ def grammar_text() -> str:
     return files("qir.text").joinpath("grammar.lark").read_text(encoding="utf-8")
 
 
+@contextmanager
+def _no_collision_check() -> Iterator[None]:
+    """Where interegular is installed (our tests need it) Lark compares all terminals pairwise, in every process and for
+    a third of the start-up time. A test does that once, in strict mode."""
+    lexer: Any = lark.lexer
+    installed, lexer.has_interegular = lexer.has_interegular, False
+    try:
+        yield
+    finally:
+        lexer.has_interegular = installed
+
+
 def compiled() -> tuple[lark.Lark, Any]:
     """The parser of this thread and its actions: Lark's LALR(1) tables with the actions embedded, built once."""
     try:
@@ -34,14 +48,15 @@ def compiled() -> tuple[lark.Lark, Any]:
         from qir.text.operations import Actions
 
         actions = Actions()
-        parser = lark.Lark(
-            grammar_text(),
-            parser="lalr",
-            lexer=QirLexer,
-            transformer=actions,
-            start=list(STARTS),
-            maybe_placeholders=True,
-        )
+        with _no_collision_check():
+            parser = lark.Lark(
+                grammar_text(),
+                parser="lalr",
+                lexer=QirLexer,
+                transformer=actions,
+                start=list(STARTS),
+                maybe_placeholders=True,
+            )
         for rule in parser.rules:  # Lark looks these names up at each step; its own strings compare slowly
             rule.origin.name = str(rule.origin.name)
         found = _local.compiled = (parser, actions)

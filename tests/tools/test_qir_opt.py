@@ -120,42 +120,31 @@ def test_too_many_weights_for_standard_output(monkeypatch: pytest.MonkeyPatch):
     assert run("--elide-resources=4", stdin=big)[0] == 0
 
 
-LOOP = 0.025
-"""Seconds of CPU that the loop in `process` takes on a quiet core of the machine for which the limits are meant."""
+def process(*argv: str, code: str = "pass") -> str:
+    """The output of the command in a fresh process, then of `code`."""
+    program = f"import sys\nfrom qir.tools.qir_opt import main\nmain({list(argv)!r})\n{code}"
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
 
 
-def process(*argv: str, code: str = "pass") -> tuple[float, str]:
-    """Seconds of CPU that the command takes in a fresh process, and its output.
-
-    CPU time still grows when the machine's cores are shared with other work: a loop of known cost tells by how much.
-    """
-    program = (
-        f"import sys, time\nfrom qir.tools.qir_opt import main\nmain({list(argv)!r})\nspent = time.process_time()\n"
-        f"{code}\nstart = time.process_time()\nfor i in range(1_000_000): pass\n"
-        "print(spent, time.process_time() - start, file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-    spent, loop = map(float, done.stderr.split()[-2:])
-    return spent / max(1.0, loop / LOOP), done.stdout
-
-
-def test_help_starts_fast():
-    assert min(process("--help")[0] for _ in range(3)) < 0.5
-
-
-def test_a_small_module_is_fast_and_needs_no_torch(tmp_path: Path):
+def test_a_small_module_needs_no_torch(tmp_path: Path):
+    """Start-up times are in benchmarks/bench_startup.py; what makes them possible is tested here."""
     path = tmp_path / "a.qir"
     path.write_text(text(20))
     code = "print([m for m in ('torch', 'triton', 'onnxruntime') if m in sys.modules])"
-    best = min((process(str(path), "--canonicalize", "--cse", code=code) for _ in range(4)), key=lambda r: r[0])
-    assert best[1].endswith("[]\n") and best[0] < 0.6
+    assert process(str(path), "--canonicalize", "--cse", code=code).endswith("[]\n")
+
+
+def test_help_needs_neither_onnx_nor_numpy_nor_the_grammar():
+    code = "print([m for m in ('torch', 'onnx', 'qir.text.operations') if m in sys.modules])"
+    assert process("--help", code=code).endswith("[]\n")
 
 
 def test_without_onnx_operations_onnx_is_not_imported(tmp_path: Path):
     path = tmp_path / "a.qir"
     path.write_text("func.func @main(%x: tensor<2xf32>) -> tensor<2xf32> {\n  return %x : tensor<2xf32>\n}\n")
-    _, out = process(str(path), "--cse", code="print('onnx' in sys.modules)")
-    assert out.endswith("False\n")
+    assert process(str(path), "--cse", code="print('onnx' in sys.modules)").endswith("False\n")
 
 
 def test_the_generic_form_is_mlirs(mlir_opt: Path):
