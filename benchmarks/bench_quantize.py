@@ -81,7 +81,7 @@ def measure(what: str, model: Path, calib: Path, folder: Path, repeat: int) -> d
     rows = []
     for n in range(repeat):
         command = [sys.executable, __file__, "--work", what, str(model), str(calib), str(folder / f"{what}{n}")]
-        env = {**os.environ, "OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS}
+        env = {**os.environ, "OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS, "OMP_WAIT_POLICY": "PASSIVE"}
         done = subprocess.run(command, env=env, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{what}: {done.stderr[-2000:]}")

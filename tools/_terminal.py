@@ -73,6 +73,8 @@ def run_tool(
 ) -> int:
     """Run a command's body: 0 done, 1 the input or the job failed with a diagnostic, 2 wrong usage."""
     streams = Streams(stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr)
+    # Read when torch starts: threads that spin while they wait take the cores from each other where others work too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         status = body(sys.argv[1:] if argv is None else argv, streams)
         streams.stdout.flush()
