@@ -50,7 +50,8 @@ def percentile_range(histogram: Histogram, p: float) -> tuple[float, float]:
 def mse_range(histogram: Histogram, scheme: Scheme) -> tuple[float, float]:
     """``argmin sum_j n_j (c_j - fake(c_j))²`` over the range's ends, those of an affine range one after the other.
 
-    Each end is tried at fractions of the extreme, four to the octave, then between the best and its neighbours.
+    Each end is tried at fractions of the extreme, four to the octave, then between the best and its neighbours; of
+    those within 3 % of the least error the widest is taken.
     """
     lo, hi = min(histogram.lo, 0.0), max(histogram.hi, 0.0)
     centres, counts = histogram.bins(limit=2048)
@@ -75,13 +76,19 @@ _COARSE = 2.0 ** (-torch.arange(33) / 4)
 _FINE = 2.0 ** (torch.arange(-4, 5) / 20)
 
 
+_SLACK = 1.03
+"""Errors that differ by less are taken for equal. Of ranges that are equally good the widest is chosen, for what the
+model sees later exceeds a narrow one more often than the samples did."""
+
+
 def _least(errors: Callable[[Tensor], Tensor]) -> float:
-    """The fraction in (0, 1] with the least error."""
-    factor = 1.0
+    """The largest fraction in (0, 1] whose error is all but the least."""
+    factor, tried, found = 1.0, torch.empty(0), torch.empty(0)
     for factors in (_COARSE, _FINE):
-        tried = (factor * factors).clamp(max=1.0)
-        factor = float(tried[int(errors(tried).argmin())])
-    return factor
+        fresh = (factor * factors).clamp(max=1.0)
+        tried, found = torch.cat([tried, fresh]), torch.cat([found, errors(fresh)])
+        factor = float(tried[int(found.argmin())])
+    return float(tried[found <= found.min() * _SLACK].max())
 
 
 def kl_range(histogram: Histogram, scheme: Scheme, bins: int = 2048, stride: int = 8) -> tuple[float, float]:
