@@ -17,6 +17,7 @@ from qir.calibration.data import Batch, Feed, InputSpec, Record
 from qir.calibration.observers import Histogram, MinMax, Moments, NotFinite
 from qir.calibration.products import Product, product_of, sensitivity
 from qir.calibration.ranges import METHODS, Reader, search_range, weight_range
+from qir.calibration.scales import quantize_scales
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.qsim import FakeOp, QuantizerOp
 from qir.interpreter import Plan
@@ -75,6 +76,7 @@ class _Job:
     constants: list[Value] = attrs.field(factory=list)
     readers: list[_Reader] = attrs.field(factory=list)
     weights: tuple[Tensor, int] | None = None
+    found: tuple[Tensor, Tensor] | None = None
     observer: MinMax | Histogram = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -118,6 +120,7 @@ def calibrate(
         _observe(module, ctx, active, records, specs, batch, samples, device)
     for job in jobs:
         _finish(job, ctx)
+    quantize_scales(module, {job.op: job.found for job in jobs if job.found is not None and job.scheme.scale_by}, again)
     _fit_biases(module, ctx, {job.op.sym_name for job in jobs})
     return len(jobs)
 
@@ -318,10 +321,15 @@ def _finish(job: _Job, ctx: Context) -> None:
     if found is None:
         ctx.warning(job.op.location, f"@{job.op.sym_name} saw no values: it stays without a scale")
         return
-    lo, hi = found
-    scale, zero = range_to_params(lo, hi, job.scheme)
+    job.found = lo, hi = found
     if job.values:
         job.op.set_range(lo.numpy(), hi.numpy())
+    if job.scheme.zero_by is not None:
+        message = f"@{job.op.sym_name}: calibrate finds no zero points that are quantized themselves (zero_by)"
+        raise job.op.error(message, "write scale(…) and zero(…) by hand")
+    if job.scheme.scale_by is not None:
+        return  # after all others: several may name one quantizer of scales
+    scale, zero = range_to_params(lo, hi, job.scheme)
     job.op.set_parameters(scale.numpy(), None if zero is None or job.scheme.symmetric else zero.numpy())
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qir.calibration.data import Record
-from qir.ir import fail
+from qir.ir import QirError, fail
 
-__all__ = ["FunctionData"]
+__all__ = ["FunctionData", "said"]
 
 
 class FunctionData:
@@ -29,6 +29,8 @@ class FunctionData:
         except ImportError as error:
             message = f"the module '{module}' cannot be imported: {error}"
             fail(self.name, message, f"it is looked for in {here} and among installed packages")
+        except (Exception, SystemExit) as error:
+            fail(self.name, f"the module '{module}' cannot be imported: {said(error)}")
         finally:
             sys.path.remove(here)
         self.function = getattr(loaded, function, None)
@@ -37,14 +39,32 @@ class FunctionData:
             fail(self.name, message, "define a function that yields dictionaries")
 
     def __iter__(self) -> Iterator[Record]:
-        samples = self.function()  # type: ignore[misc]
-        if isinstance(samples, Mapping):
-            samples = [samples]
-        for number, sample in enumerate(samples):
+        for number, sample in enumerate(self._samples()):
             if not isinstance(sample, Mapping):
                 message = f"sample {number} of {self.name} is {type(sample).__name__}, not a dictionary of arrays"
                 fail(self.name, message, "yield {input name: array}")
             yield Record(self.name, {str(name): _array(value, self.name, str(name)) for name, value in sample.items()})
+
+    def _samples(self) -> Iterator[Any]:
+        """What the function gives. Raises QirError for whatever it raises."""
+        try:
+            samples = self.function()  # type: ignore[misc]
+            yield from [samples] if isinstance(samples, Mapping) else iter(samples)
+        except (QirError, GeneratorExit):
+            raise
+        except (Exception, SystemExit) as error:
+            fail(
+                self.name, f"{self.name} failed: {said(error)}", "it takes no arguments and yields {input name: array}"
+            )
+
+
+def said(error: BaseException) -> str:
+    """A user's exception in words, with the line that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace is not None else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _array(value: Any, place: str, name: str) -> Any:
