@@ -35,6 +35,7 @@ class LowerToOnnxruntime(Pass):
                     "stands in the way of lowering: it simulates, and the artifact needs integers",
                     "run materialise before lower-to-onnxruntime",
                 )
+        module.attributes.pop("onnx.shared_node_names", None)  # the runtime takes no two nodes of one name
         needed, why = needed_opset(module)
         raise_opset(module, ctx, needed, why)
         changed = apply_patterns(module, lowering_patterns(), ctx)

@@ -47,6 +47,8 @@ def test_branches_of_known_conditions_are_inlined(equal):
     np.testing.assert_array_equal(as_array(Plan(module).run({"x": x})["y"]), expected)
     exported = export_onnx(module)
     onnx.checker.check_model(exported, full_check=True)  # names that both branches had are told apart
+    names = [node.name for node in exported.graph.node if node.name]
+    assert len(names) == len(set(names))
 
 
 def test_computed_conditions_stay():

@@ -32,6 +32,10 @@ class InlineIf(RewritePattern):
             if inner is not terminator:
                 inner.detach()
                 rewriter.insert(inner)
+        around = op.parent_op
+        while around is not None:  # nodes of two graphs may have had one name: they are in one graph now
+            around.attributes.pop("onnx.shared_node_names", None)
+            around = around.parent_op
         rewriter.replace(op, values)
         return True
 

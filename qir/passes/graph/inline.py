@@ -61,6 +61,8 @@ def inline_functions(module: Operation, ctx: Context) -> int:
         if not inlined:
             break
     _drop_uncalled(module, functions)
+    if count:  # nodes of two graphs may have had one name: they are in one graph now
+        module.attributes.pop("onnx.shared_node_names", None)
     for op in module.regions[0].block:
         if count and isinstance(op, FuncOp) and not op.is_declaration:
             op.update_type()

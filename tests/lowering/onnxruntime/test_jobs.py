@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+import qir
 from qir.dialects.func import FuncOp
 from qir.frontends.onnx import import_onnx
 from qir.interpreter import Plan
@@ -253,3 +254,15 @@ def test_import_of_the_artifact_gives_the_same_numbers(float_net: Any, job: Any)
     ours, theirs = Plan(module).run(feed), runtime.run(path, feed)
     for output, expected in theirs.items():
         assert np.array_equal(ours[output].numpy(), expected)
+
+
+def test_node_names_that_the_model_has_twice_are_told_apart(float_net: Any, tmp_path: Path) -> None:
+    """onnxruntime takes no model with two nodes of one name; the artifact has none even where the model does."""
+    proto = residual(float_net()).model()
+    for node in proto.graph.node:
+        node.name = "node"
+    onnx.save(proto, tmp_path / "net.onnx")
+    np.savez(tmp_path / "calib.npz", x=np.random.default_rng(0).normal(size=(8, 3, 16, 16)).astype(np.float32))
+    result = qir.quantize(tmp_path / "net.onnx", "onnxruntime", tmp_path / "calib.npz", tmp_path / "out")
+    names = [node.name for node in onnx.load(result.files[0].path).graph.node]
+    assert len(names) == len(set(names))
