@@ -12,9 +12,11 @@ benchmarks/results/quantize.md. The model and its images come from the zoo ($QIR
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import json
 import os
+import pkgutil
 import platform
 import statistics
 import subprocess
@@ -49,9 +51,11 @@ def work(what: str, model: str, calib: str, out: str) -> dict[str, float]:
         import torch
 
         torch.set_num_threads(int(THREADS))
-        import qir.api
-        import qir.interpreter
+        import qir
         import qir.tools.qir as tool
+
+        for module in pkgutil.walk_packages(qir.__path__, "qir."):
+            importlib.import_module(module.name)
 
         def job() -> None:
             streams = (io.StringIO(), io.StringIO(), io.StringIO())

@@ -59,11 +59,13 @@ class FunctionData:
 
 
 def said(error: BaseException) -> str:
-    """A user's exception in words, with the line that raised it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    """A user's exception in words, with the line of the user's code that raised it."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not trace.tb_frame.f_globals.get("__name__", "").startswith("qir.") and os.path.isfile(file):
+            place = f" ({file}:{trace.tb_lineno})"
         trace = trace.tb_next
-    place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace is not None else ""
     return f"{type(error).__name__}: {error}{place}"
 
 

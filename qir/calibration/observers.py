@@ -124,7 +124,7 @@ class Histogram:
 
     HALF = 4096
     """N: bins on each side of zero."""
-    COUNTED = 1 << 15
+    COUNTED = 1 << 14
     """About how many elements of one sample are counted."""
 
     __slots__ = ("counts", "exponent", "hi", "lo", "weights")
@@ -182,8 +182,12 @@ class Histogram:
             order = tuple(range(x.dim()))
         for i in order[order.index(axis) + 1 :]:
             inner *= x.shape[i]
-        position = torch.arange(0, count * step, step, device=x.device)
-        return weights.to(x.device)[position // inner % x.shape[axis]]
+        channels = x.shape[axis]
+        weights = weights.to(x.device)
+        if inner == 1:  # the channels come round with a period of their number
+            period = weights[torch.arange(0, channels * step, step, device=x.device) % channels]
+            return period.repeat(-(-count // channels))[:count]
+        return weights[torch.arange(0, count * step, step, device=x.device) // inner % channels]
 
     def merge(self, other: Histogram) -> None:
         """See what `other` saw."""

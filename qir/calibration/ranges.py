@@ -188,7 +188,7 @@ def _shares(fine: bool, size: int) -> Tensor:
     Below 1 the largest weights are clipped. Above it the grid is coarser, but another one: the errors of the weights of
     an output cancel on some of them.
     """
-    count = max(16, min(64, (1 << 21) // max(size, 1)))
+    count = max(16, min(32, (1 << 21) // max(size, 1)))
     below = torch.linspace(1.0, 0.95 if fine else 0.3, count // 4 if fine else count)
     above = torch.linspace(1.0, 1.2 if fine else 1.05, count - count // 4 + 1)[1:]
     return torch.cat((below, above))
