@@ -9,7 +9,7 @@ from qir.dialects import onnx_schema
 from qir.dialects.onnx_schema import Schema
 from qir.ir.attributes import Attribute, DictAttr, IntegerAttr, StringAttr, python_value
 from qir.ir.context import Dialect
-from qir.ir.core import Operation, Region, Trait, Value
+from qir.ir.core import Operation, Region, Trait, Value, is_absent
 from qir.ir.definition import (
     ANY,
     AttrKind,
@@ -35,7 +35,6 @@ __all__ = [
     "OnnxDefinition",
     "OnnxOp",
     "Yield",
-    "absent",
     "domain_and_type",
     "op_class",
     "op_name",
@@ -141,11 +140,6 @@ def opset_of(op: Operation, domain: str = "") -> int | None:
     return opsets(op).get(domain)
 
 
-def absent(value: Value | None) -> bool:
-    """Whether an operand (or missing operand) is absent."""
-    return value is None or isinstance(value.type, NoneType)
-
-
 # ---------------------------------------------------------------- classes
 def _kind(schema: Schema, name: str) -> AttrKind[Any]:
     """The kind of an attribute, for everything that makes attributes from Python values."""
@@ -194,9 +188,9 @@ class OnnxDefinition(OpDefinition):
 
     def segment(self, op: Operation, field: _OperandField) -> tuple[Value, ...]:
         found = op.operands[field.position :] if field.variadic else op.operands[field.position : field.position + 1]
-        return found if field.variadic else tuple(v for v in found if not absent(v))
+        return found if field.variadic else tuple(v for v in found if not is_absent(v))
 
-    def check(self, op: Operation, verifier: Verifier) -> Iterator[str]:
+    def check(self, op: Operation) -> Iterator[str]:
         version = opsets(op).get(self.domain)
         schema = self.at(version)
         if schema is None:
@@ -228,7 +222,7 @@ class OnnxOp(Operation):
         for i, parameter in enumerate(self.schema.inputs):
             if parameter.name == name:
                 value = self.operands[i] if i < len(self.operands) else None
-                return None if absent(value) else value
+                return None if is_absent(value) else value
         return None
 
     def onnx_attr(self, name: str, default: Any = None) -> Any:
@@ -269,7 +263,7 @@ class _Operand:
         if self.variadic:
             return op.operands[self.index :]
         value = op.operands[self.index] if self.index < len(op.operands) else None
-        return None if absent(value) else value
+        return None if is_absent(value) else value
 
 
 class _Attribute:

@@ -30,7 +30,6 @@ from qir.dialects.onnx_ops import (
     OnnxDefinition as OnnxDefinition,
     OnnxOp as OnnxOp,
     Yield as Yield,
-    absent as absent,
     domain_and_type as domain_and_type,
     op_class as op_class,
     op_name as op_name,

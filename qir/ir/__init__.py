@@ -28,7 +28,7 @@ from qir.ir.attributes import (
 from qir.ir.builder import Builder
 from qir.ir.compare import difference, is_equal, same_data
 from qir.ir.context import Context, Dialect, no_gc
-from qir.ir.core import Block, BlockArgument, Operation, OpResult, Region, Trait, UnregisteredOp, Value
+from qir.ir.core import Block, BlockArgument, Operation, OpResult, Region, Trait, UnregisteredOp, Value, is_absent
 from qir.ir.definition import op_def
 from qir.ir.diagnostics import Diagnostic, DiagnosticEngine, QirError, Severity, fail, render
 from qir.ir.location import (
@@ -43,7 +43,7 @@ from qir.ir.location import (
     UnknownLoc,
     fuse,
 )
-from qir.ir.symbols import SymbolTable, symbol_name, symbol_refs
+from qir.ir.symbols import SymbolTable, attribute_refs, symbol_name, symbol_refs
 from qir.ir.tensors import ArrayTensor, BytesTensor, FileTensor, Tensor
 from qir.ir.types import (
     ComplexType,
@@ -134,6 +134,7 @@ __all__ = [
     "Value",
     "Verifier",
     "attribute",
+    "attribute_refs",
     "bf16",
     "bool_attr",
     "dense_from_numpy",
@@ -151,6 +152,7 @@ __all__ = [
     "i64",
     "index",
     "integer_array",
+    "is_absent",
     "is_equal",
     "no_gc",
     "none",

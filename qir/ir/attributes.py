@@ -47,6 +47,7 @@ __all__ = [
     "float_text",
     "integer_array",
     "python_value",
+    "resource_key",
 ]  # fmt: skip
 
 INLINE_LIMIT = 16
@@ -378,6 +379,12 @@ class DenseResourceAttr(TensorAttr):
 
     def __str__(self) -> str:
         return f"dense_resource<{bare_or_quoted(self.key)}> : {self.type}"
+
+
+def resource_key(name: str) -> str:
+    """A key that ``dense_resource`` can bear without quotes, near `name`."""
+    text = "".join(c if c.isascii() and (c.isalnum() or c in "_$.") else "_" for c in name)
+    return text if text and (text[0].isalpha() or text[0] == "_") else "_" + text
 
 
 def nested(values: Sequence[str], shape: tuple[int, ...]) -> str:

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import attrs
 
 from qir.ir.attributes import Attribute, python_value
 from qir.ir.diagnostics import Diagnostic, QirError, Severity
 from qir.ir.location import UNKNOWN, Location
-from qir.ir.types import Type
+from qir.ir.types import NoneType, Type
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from qir.ir.definition import OpDefinition
 
-__all__ = ["Block", "BlockArgument", "OpResult", "Operation", "Region", "Trait", "UnregisteredOp", "Value"]
+__all__ = [
+    "Block",
+    "BlockArgument",
+    "OpResult",
+    "Operation",
+    "Region",
+    "Trait",
+    "UnregisteredOp",
+    "Value",
+    "is_absent",
+    "new_operation",
+]
 
 
 class Trait(enum.Flag):
@@ -82,6 +93,11 @@ class Value:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} %{self.name or '?'} : {self.type}>"
+
+
+def is_absent(value: Value | None) -> bool:
+    """Whether an operand is not there: missing at the end, or of type none (a result of ``onnx.NoValue``)."""
+    return value is None or isinstance(value.type, NoneType)
 
 
 @attrs.define(eq=False, repr=False)
@@ -174,10 +190,9 @@ class Operation:
     def clone(self, mapping: dict[Value, Value] | None = None) -> Self:
         """A copy with its regions. Operands in `mapping` are replaced; results and arguments are added to it."""
         mapping = {} if mapping is None else mapping
-        op = type(self).__new__(type(self))
-        if isinstance(self, UnregisteredOp):
-            op.op_name = self.op_name  # type: ignore[attr-defined]
-        op._init(
+        op = new_operation(
+            type(self),
+            self.name,
             tuple([mapping.get(v, v) for v in self.operands]),
             [r.type for r in self.results],
             dict(self.attributes),
@@ -332,10 +347,24 @@ class UnregisteredOp(Operation):
         *,
         name: str,
     ) -> UnregisteredOp:
-        op = cls.__new__(cls)
+        return new_operation(
+            cls, name, tuple(operands), result_types, dict(attributes) if attributes else {}, tuple(regions), location
+        )
+
+
+Op = TypeVar("Op", bound=Operation)
+
+
+def new_operation(
+    cls: type[Op], name: str, operands: tuple[Value, ...], result_types: Sequence[Type],
+    attributes: dict[str, Attribute], regions: tuple[Region, ...], location: Location,
+) -> Op:  # fmt: skip
+    """What `Operation.create` makes, of a class or (by `name`) unregistered; it takes `attributes` over, uncopied."""
+    op = cls.__new__(cls)
+    if isinstance(op, UnregisteredOp):
         op.op_name = name
-        op._init(tuple(operands), result_types, dict(attributes) if attributes else {}, tuple(regions), location)
-        return op
+    op._init(operands, result_types, attributes, regions, location)
+    return op
 
 
 @attrs.define(eq=False, repr=False, init=False)

@@ -41,8 +41,6 @@ from qir.ir.types import FloatType, FunctionType, IntegerType, TensorType, Type,
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from qir.ir.verifier import Verifier
-
 __all__ = [
     "ANY",
     "ANY_ATTR",
@@ -373,7 +371,7 @@ class OpDefinition:
         start = sum(sizes[: field.position])
         return op.operands[start : start + sizes[field.position]]
 
-    def check(self, op: Operation, verifier: Verifier) -> Iterator[str]:
+    def check(self, op: Operation) -> Iterator[str]:
         """Messages for everything in which `op` differs from its definition."""
         operands = op.operands
         if self.flexible or len(operands) != len(self.operands):
@@ -421,17 +419,6 @@ class OpDefinition:
             seen.add(type)
             return True
         return False
-
-    def documentation(self) -> str:
-        """Markdown: the docstring and tables of operands, results and attributes."""
-        lines = [f"### `{self.name}`", "", self.doc.strip(), ""]
-        for title, rows in (
-            ("operand", [(f.name, f.constraint.name, f.doc) for f in self.operands]),
-            ("result", [(f.name, f.constraint.name, f.doc) for f in self.results]),
-            ("attribute", [(n, f.kind.name, f.doc) for n, f in self.attributes.items()]),
-        ):
-            lines += [f"- {title} `{name}`: {what}{'. ' + doc if doc else ''}" for name, what, doc in rows]
-        return "\n".join(lines)
 
 
 def op_def(name: str, traits: Trait = Trait.NONE) -> Callable[[C], C]:

@@ -196,14 +196,17 @@ def quote(text: str) -> str:
     return f'"{"".join(out)}"'
 
 
-def fuse(locations: Iterable[Location]) -> Location:
-    """One location for an operation that replaces those at `locations`: flat, without duplicates or unknowns."""
+def fuse(locations: Iterable[Location], metadata: object = None) -> Location:
+    """One location for an operation that stands for those at `locations`, as MLIR keeps ``fused<metadata>[…]``: none
+    unknown, none twice, none fused inside its like."""
     flat: dict[Location, None] = {}
     for location in locations:
-        parts = location.locations if isinstance(location, FusedLoc) and location.metadata is None else (location,)
+        parts: tuple[Location, ...] = (location,)
+        if isinstance(location, FusedLoc) and location.metadata == metadata:
+            parts = location.locations
         for part in parts:
             if not isinstance(part, UnknownLoc):
                 flat[part] = None
-    if not flat:
-        return UNKNOWN
-    return next(iter(flat)) if len(flat) == 1 else FusedLoc(tuple(flat))
+    if metadata is None and len(flat) < 2:
+        return next(iter(flat), UNKNOWN)
+    return FusedLoc(tuple(flat), metadata)

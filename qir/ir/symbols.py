@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator
 from qir.ir.attributes import ArrayAttr, Attribute, DictAttr, StringAttr, SymbolRefAttr, dictionary
 from qir.ir.core import Operation, Trait
 
-__all__ = ["SYMBOL_NAME", "SymbolTable", "nearest_symbol_table", "replace_symbol_refs", "symbol_name", "symbol_refs"]
+__all__ = [
+    "SYMBOL_NAME",
+    "SymbolTable",
+    "attribute_refs",
+    "lookup_symbol",
+    "nearest_symbol_table",
+    "replace_symbol_refs",
+    "symbol_name",
+    "symbol_refs",
+]
 
 SYMBOL_NAME = "sym_name"
 
@@ -72,22 +81,40 @@ class SymbolTable:
         return new
 
 
-def _refs(attribute: Attribute) -> Iterator[SymbolRefAttr]:
+def lookup_symbol(op: Operation, name: str, tables: dict[Operation, SymbolTable]) -> Operation | None:
+    """The symbol that `name` means at `op`: that of the nearest table around it which has one, or None.
+
+    `tables` keeps the tables made on the way; whoever changes symbols meanwhile clears it.
+    """
+    around = nearest_symbol_table(op)
+    while around is not None:
+        table = tables.get(around)
+        if table is None:
+            table = tables[around] = SymbolTable(around)
+        found = table.lookup(name)
+        if found is not None:
+            return found
+        around = nearest_symbol_table(around.parent_op) if around.parent_op is not None else None
+    return None
+
+
+def attribute_refs(attribute: Attribute) -> Iterator[SymbolRefAttr]:
+    """Every reference in an attribute, those in arrays and dictionaries included."""
     if isinstance(attribute, SymbolRefAttr):
         yield attribute
     elif isinstance(attribute, ArrayAttr):
         for value in attribute.values:
-            yield from _refs(value)
+            yield from attribute_refs(value)
     elif isinstance(attribute, DictAttr):
         for _, value in attribute.entries:
-            yield from _refs(value)
+            yield from attribute_refs(value)
 
 
 def symbol_refs(op: Operation) -> Iterator[tuple[Operation, str]]:
     """Every reference inside `op`: the operation that makes it, and the root name."""
     for user in op.walk():
         for value in user.attributes.values():
-            for ref in _refs(value):
+            for ref in attribute_refs(value):
                 yield user, ref.root
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from qir.ir.core import Block, Operation, Region, Trait, Value
 from qir.ir.diagnostics import Diagnostic, QirError, Severity
-from qir.ir.symbols import SymbolTable, nearest_symbol_table, symbol_name
+from qir.ir.symbols import SymbolTable, lookup_symbol, symbol_name
 
 __all__ = ["Verifier", "verify"]
 
@@ -27,16 +27,7 @@ class Verifier:
 
     def lookup(self, op: Operation, name: str) -> Operation | None:
         """The symbol that `name` means at `op`."""
-        around = nearest_symbol_table(op)
-        while around is not None:
-            table = self._tables.get(around)
-            if table is None:
-                table = self._tables[around] = SymbolTable(around)
-            found = table.lookup(name)
-            if found is not None:
-                return found
-            around = nearest_symbol_table(around.parent_op) if around.parent_op is not None else None
-        return None
+        return lookup_symbol(op, name, self._tables)
 
     def error(self, op: Operation, message: str, hint: str | None = None) -> None:
         self.errors.append(Diagnostic(Severity.ERROR, op.location, f"'{op.name}' {message}", hint=hint))
@@ -53,7 +44,7 @@ class Verifier:
         definition = op.definition
         found = len(self.errors)
         if definition is not None:
-            for message in definition.check(op, self):
+            for message in definition.check(op):
                 self.error(op, message)
         check = getattr(op, "verify_op", None)
         if check is not None and len(self.errors) == found:  # an operation's own check may rely on its definition

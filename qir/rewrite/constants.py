@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qir.ir.attributes import DenseArrayAttr, DenseAttr, FloatAttr, IntegerAttr, TensorAttr, dense_from_numpy
-from qir.ir.core import Operation, Trait, Value
-from qir.ir.types import FloatType, NoneType, TensorType, f32, i64
+from qir.ir.core import Operation, Trait, Value, is_absent
+from qir.ir.types import FloatType, TensorType, f32, i64
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["constant_array", "constant_of", "is_absent", "splat_of"]
-
-
-def is_absent(value: Value | None) -> bool:
-    """Whether an operand is not there: missing, or of type none (a result of ``onnx.NoValue``)."""
-    return value is None or isinstance(value.type, NoneType)
 
 
 def constant_of(value: Value | None) -> TensorAttr | None:

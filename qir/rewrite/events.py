@@ -14,18 +14,13 @@ OUTPUT_NAME = "onnx.name"
 
 
 def encode_attribute(cls: type[Operation] | None, name: str, value: Any) -> Attribute:
-    """The attribute of a Python value, of the kind that the operation's definition or ONNX's schema wants."""
+    """The attribute of a Python value, of the kind that the operation's definition wants."""
     if isinstance(value, Attribute):
         return value
     definition = cls.definition if cls is not None else None
     field = definition.attributes.get(name) if definition is not None else None
     if field is not None:
         return field.kind.encode(value)
-    schema = getattr(definition, "schema", None)
-    if schema is not None and name in schema.attributes:
-        from qir.dialects.onnx_build import encode
-
-        return encode(schema, name, value)
     return attribute(value)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qir.ir.core import Operation, Value
 from qir.ir.location import Location, fuse
-from qir.ir.symbols import SymbolTable, nearest_symbol_table
+from qir.ir.symbols import SymbolTable, lookup_symbol
 from qir.rewrite.constants import constant_array, splat_of
 
 if TYPE_CHECKING:
@@ -78,15 +78,7 @@ class Match:
     def quantizer(self, name: str) -> Operation:
         """The quantizer operation whose symbol the parameter `name` is bound to. Raises QirError if there is none."""
         symbol = self.bindings[name]
-        around = nearest_symbol_table(self.root)
-        while around is not None:
-            table = self.tables.get(around) if self.tables is not None else None
-            if table is None:
-                table = SymbolTable(around)
-                if self.tables is not None:
-                    self.tables[around] = table
-            found = table.lookup(symbol)
-            if found is not None:
-                return found
-            around = nearest_symbol_table(around.parent_op) if around.parent_op is not None else None
-        raise self.root.error(f"names the quantizer @{symbol}, which does not exist")
+        found = lookup_symbol(self.root, symbol, {} if self.tables is None else self.tables)
+        if found is None:
+            raise self.root.error(f"names the quantizer @{symbol}, which does not exist")
+        return found

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qir.ir.attributes import DenseResourceAttr, TensorAttr, attribute, dense_from_numpy
+from qir.ir.attributes import DenseResourceAttr, TensorAttr, attribute, dense_from_numpy, resource_key
 from qir.ir.context import Context
 from qir.ir.core import Block, BlockArgument, Operation, OpResult, Region, Trait, Value
 from qir.ir.location import UNKNOWN, Location, fuse
-from qir.ir.symbols import SymbolTable
+from qir.ir.symbols import SymbolTable, lookup_symbol
 from qir.ir.types import NoneType, TensorType, Type, none
 from qir.rewrite.events import describe, encode_attribute, update_function
 
@@ -69,16 +69,10 @@ class Rewriter:
         if self.control is not None and self.control.trace is not None:
             self.before = [describe(op) for op in reversed(matched)]
 
-    def set_insertion_point(self, block: Block, before: Operation | None = None) -> None:
-        """Insert new operations into `block`, before an operation or at its end."""
-        self.block, self.point = block, before
-
     def set_insertion_point_after(self, op: Operation) -> None:
+        """Insert new operations behind `op`."""
         assert op.parent is not None
         self.block, self.point = op.parent, op.next
-
-    def set_insertion_point_to_start(self, block: Block) -> None:
-        self.block, self.point = block, block.first
 
     @contextmanager
     def at(self, block: Block, before: Operation | None = None) -> Iterator[None]:
@@ -171,6 +165,7 @@ class Rewriter:
 
     def resource_key(self, name: str) -> str:
         """A key for `dense_resource` that no tensor of the module has: `name`, or name_0, name_1, …"""
+        base = resource_key(name)
         if self._keys is None:
             self._keys = set()
             around = self.root
@@ -180,9 +175,6 @@ class Rewriter:
                 for held in op.attributes.values():
                     if isinstance(held, DenseResourceAttr):
                         self._keys.add(held.key)
-        base = "".join(c if c.isascii() and (c.isalnum() or c in "_$.") else "_" for c in name)
-        if not base or not (base[0].isalpha() or base[0] == "_"):
-            base = f"_{base}"
         key, number = base, 0
         while key in self._keys:
             key, number = f"{base}_{number}", number + 1
@@ -320,18 +312,7 @@ class Rewriter:
 
     def lookup(self, op: Operation, symbol: str) -> Operation | None:
         """The symbol that `symbol` means at `op`."""
-        from qir.ir.symbols import nearest_symbol_table
-
-        around = nearest_symbol_table(op)
-        while around is not None:
-            table = self.tables.get(around)
-            if table is None:
-                table = self.tables[around] = SymbolTable(around)
-            found = table.lookup(symbol)
-            if found is not None:
-                return found
-            around = nearest_symbol_table(around.parent_op) if around.parent_op is not None else None
-        return None
+        return lookup_symbol(op, symbol, self.tables)
 
     # ------------------------------------------------------------ counters
     def allows(self, pattern: RewritePattern) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qir.ir.attributes import ArrayAttr, Attribute, DictAttr, StringAttr, TypeAttr, dictionary
-from qir.ir.core import Block, BlockArgument, Operation, Region, UnregisteredOp, Value
+from qir.ir.core import Block, BlockArgument, Operation, Region, Value, new_operation
 from qir.ir.diagnostics import QirError
 from qir.ir.location import UNKNOWN, SourceLoc, UnknownLoc
 from qir.ir.types import FunctionType, NoneType, Type
@@ -169,11 +169,7 @@ class Actions(ValueActions):
             operands: tuple[Value, ...] = ()
         else:
             operands = reader.operands(values, inputs, token)
-        op = cls.__new__(cls)
-        if cls is UnregisteredOp:
-            op.op_name = name  # type: ignore[attr-defined]
-        op._init(operands, type.results, attributes, regions or (), UNKNOWN)
-        return op
+        return new_operation(cls, name, operands, type.results, attributes, regions or (), UNKNOWN)
 
     def generic(self, c: list[Any]) -> tuple[Operation | None, Token]:
         token, values, properties, regions, discardable, signature = c
@@ -274,11 +270,7 @@ class Actions(ValueActions):
             else:
                 operands.append(next(given))
         found = reader.op_class(name, token)
-        op = found.__new__(found)
-        if found is UnregisteredOp:
-            op.op_name = name  # type: ignore[attr-defined]
-        op._init(tuple(operands), type.results, attributes, regions or (), UNKNOWN)
-        return op
+        return new_operation(found, name, tuple(operands), type.results, attributes, regions or (), UNKNOWN)
 
     # ------------------------------------------------------------ clauses
     def clause(self, c: list[Any]) -> Clause:

@@ -1,25 +1,10 @@
-"""Locations as the text has them: MLIR's normal form of fused ones, and names without files."""
+"""Locations as the pretty form has them: names without files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from qir.ir.location import UNKNOWN, CallSiteLoc, FileLineColLoc, FusedLoc, Location, NameLoc, UnknownLoc, fuse
 
-from qir.ir.location import UNKNOWN, CallSiteLoc, FileLineColLoc, FusedLoc, Location, NameLoc, UnknownLoc
-
-__all__ = ["fused_place", "without_files"]
-
-
-def fused_place(places: Iterable[Location], metadata: object = None) -> Location:
-    """``fused<metadata>[places]`` as MLIR keeps it: none unknown, none twice, none fused inside its like."""
-    flat: dict[Location, None] = {}
-    for place in places:
-        if isinstance(place, FusedLoc) and place.metadata == metadata:
-            flat.update(dict.fromkeys(place.locations))
-        elif not isinstance(place, UnknownLoc):
-            flat[place] = None
-    if metadata is None and len(flat) < 2:
-        return next(iter(flat), UNKNOWN)
-    return FusedLoc(tuple(flat), metadata)
+__all__ = ["without_files"]
 
 
 def without_files(location: Location) -> Location:
@@ -31,7 +16,7 @@ def without_files(location: Location) -> Location:
         return UNKNOWN
     if isinstance(location, FusedLoc):
         parts = tuple(map(without_files, location.locations))
-        return fused_place(parts, location.metadata) if any(p != UNKNOWN for p in parts) else UNKNOWN
+        return fuse(parts, location.metadata) if any(p != UNKNOWN for p in parts) else UNKNOWN
     if isinstance(location, CallSiteLoc):
         callee, caller = without_files(location.callee), without_files(location.caller)
         if isinstance(callee, UnknownLoc):

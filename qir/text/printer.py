@@ -15,6 +15,7 @@ from qir.ir.attributes import (
     UnitAttr,
     bare_or_quoted,
     dictionary,
+    resource_key,
 )
 from qir.ir.core import Block, Operation, Region, Value
 from qir.ir.location import Location, NameLoc, UnknownLoc, quote
@@ -417,12 +418,6 @@ def is_pretty_name(name: str) -> bool:
     dialect, dot, rest = name.partition(".")
     plain = name.isascii() and name.replace(".", "_").replace("$", "_").isidentifier()
     return bool(dot) and plain and all(name.split(".")) and "$" not in dialect and bool(rest)
-
-
-def resource_key(name: str) -> str:
-    """A legal bare key near `name`."""
-    text = "".join(c if c.isascii() and (c.isalnum() or c in "_$.") else "_" for c in name)
-    return text if text and (text[0].isalpha() or text[0] == "_") else "_" + text
 
 
 def absent_operands(op: Operation) -> list[Operation]:

@@ -19,8 +19,8 @@ from qir.ir.attributes import (
 )
 from qir.ir.context import Context
 from qir.ir.core import Block, Operation, Trait, UnregisteredOp, Value
-from qir.ir.diagnostics import Diagnostic, QirError, Severity, fail
-from qir.ir.location import UNKNOWN, FileLineColLoc, Location, NameLoc, Source, SourceLoc, UnknownLoc
+from qir.ir.diagnostics import Diagnostic, QirError, Severity, as_location, fail
+from qir.ir.location import UNKNOWN, Location, NameLoc, Source, SourceLoc, UnknownLoc
 from qir.ir.types import FunctionType, NoneType, Type
 from qir.text.lexer import Input, Token
 from qir.text.scanner import MAX_DEPTH, skip_space, value_end
@@ -136,10 +136,7 @@ class Reader:
             message = (
                 f"{expected} is expected, not '{text}'" if "'" not in text else f"{expected} is expected, not {text}"
             )
-        place = FileLineColLoc(self.source.name, 0, 0)
-        at = SourceLoc(self.source, start or 0, (start or 0) + width)
-        place = FileLineColLoc(self.source.name, at.line, at.column, at=at)
-        return QirError(Diagnostic(Severity.ERROR, place, message))
+        return _error(self.place(start or 0, (start or 0) + width), message)
 
     # ------------------------------------------------------------ level 2: pieces, read once per distinct text
     def parse_piece(self, rule: str, text: str, base: int) -> Any:
@@ -445,8 +442,4 @@ def count(number: int, what: str) -> str:
 
 
 def _error(place: SourceLoc, message: str, hint: str | None = None) -> QirError:
-    return QirError(
-        Diagnostic(
-            Severity.ERROR, FileLineColLoc(place.text.name, place.line, place.column, at=place), message, hint=hint
-        )
-    )
+    return QirError(Diagnostic(Severity.ERROR, as_location(place), message, hint=hint))

@@ -24,7 +24,7 @@ from qir.ir.attributes import (
     float_bits,
 )
 from qir.ir.diagnostics import fail
-from qir.ir.location import UNKNOWN, CallSiteLoc, FileLineColLoc, Location, NameLoc, SourceLoc
+from qir.ir.location import UNKNOWN, CallSiteLoc, FileLineColLoc, Location, NameLoc, SourceLoc, fuse
 from qir.ir.types import (
     FLOAT_BITS,
     ComplexType,
@@ -43,7 +43,6 @@ from qir.ir.types import (
 )
 from qir.text.lexer import Token
 from qir.text.literals import dense_literal, integer_in_range, unquote
-from qir.text.places import fused_place
 
 if TYPE_CHECKING:
     from qir.text.reader import Reader
@@ -357,7 +356,7 @@ class ValueActions:
 
     def fused_place(self, c: list[Any]) -> Location:
         metadata, *places = c
-        return fused_place((p for p in places if p is not None), metadata)
+        return fuse((p for p in places if p is not None), metadata)
 
     def callsite_place(self, c: list[Any]) -> Location:
         return CallSiteLoc(c[0], c[1])
@@ -366,10 +365,7 @@ class ValueActions:
         return UNKNOWN
 
     def alias_place(self, c: list[Any]) -> Location:
-        value = self.reader.attribute_alias(c[0])
-        if not isinstance(value, LocationAttr):
-            self.fail(c[0], f"{c[0].text} is no location")
-        return value.location
+        return self.reader.location_alias(c[0])
 
     # ------------------------------------------------------------ clauses with arguments
     def call(self, c: list[Any]) -> Call:

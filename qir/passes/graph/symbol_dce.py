@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import attrs
 
-from qir.ir import Context, Operation, StringAttr, SymbolTable, symbol_refs
+from qir.ir import Context, Operation, StringAttr, SymbolTable, attribute_refs, symbol_name, symbol_refs
 from qir.passes.base import Pass
 from qir.passes.registry import register_pass
 
@@ -28,23 +28,22 @@ class SymbolDce(Pass):
         for region in module.regions:
             for block in region.blocks:
                 for op in block:
-                    name = op.attributes.get("sym_name")
-                    own = name.value if isinstance(name, StringAttr) else None
+                    own = symbol_name(op)
                     targets = [ref for _, ref in symbol_refs(op)]
                     if own in removable:
                         refs[own] = targets
                     else:
                         live += targets
-        live += [ref for value in module.attributes.values() for ref in _direct(module, value)]
+        live += [ref.root for value in module.attributes.values() for ref in attribute_refs(value)]
         kept: set[str] = set()
         while live:
-            name_ = live.pop()
-            if name_ in removable and name_ not in kept:
-                kept.add(name_)
-                live += refs.get(name_, ())
+            name = live.pop()
+            if name in removable and name not in kept:
+                kept.add(name)
+                live += refs.get(name, ())
         dead = [n for n in removable if n not in kept]
-        for name_ in dead:
-            table.erase(name_)
+        for name in dead:
+            table.erase(name)
             self.count(ctx, "symbols erased")
         return bool(dead)
 
@@ -53,9 +52,3 @@ def _removable(op: Operation) -> bool:
     visibility = op.attributes.get("sym_visibility")
     private = isinstance(visibility, StringAttr) and visibility.value == "private"
     return op.name == "qsim.quantizer" or (op.name == "func.func" and private)
-
-
-def _direct(module: Operation, value: object) -> list[str]:
-    from qir.ir.symbols import _refs
-
-    return [ref.root for ref in _refs(value)]  # type: ignore[arg-type]
