@@ -22,6 +22,7 @@ from qir.ir.definition import (
     variadic_operand,
     variadic_result,
 )
+from qir.ir.diagnostics import fail
 from qir.ir.location import UNKNOWN, Location
 from qir.ir.types import FunctionType, Type
 from qir.ir.verifier import Verifier
@@ -29,7 +30,7 @@ from qir.ir.verifier import Verifier
 if TYPE_CHECKING:
     from qir.text.clauses import ClauseReader, ClauseWriter
 
-__all__ = ["DIALECT", "CallOp", "FuncOp", "ReturnOp", "make_func"]
+__all__ = ["DIALECT", "CallOp", "FuncOp", "ReturnOp", "main_function", "make_func"]
 
 
 @op_def("func.return", Trait.TERMINATOR)
@@ -172,6 +173,18 @@ def make_func(
     entries["sym_name"] = StringAttr(name)
     entries["function_type"] = TypeAttr(FunctionType(tuple(inputs), tuple(results)))
     return FuncOp.create(attributes=entries, regions=[Region([Block(inputs)])], location=location)
+
+
+def main_function(module: Operation) -> FuncOp:
+    """The function that a module is run by: ``main``, else the first one with a body that is not private.
+
+    Raises QirError where there is none.
+    """
+    functions = [op for op in module.regions[0].block if isinstance(op, FuncOp)]
+    public = [f for f in functions if not f.is_declaration and f.sym_visibility != "private"]
+    if not public:
+        fail(module.location, "the module has no function to run", "a model is a func.func inside the module")
+    return next((f for f in public if f.sym_name == "main"), public[0])
 
 
 DIALECT = Dialect("func", [FuncOp, ReturnOp, CallOp], doc="Functions, as in MLIR.")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from qir.ir import Context, NoneType, Operation, TensorAttr, Trait, Value, fail
+from qir.ir import Context, Operation, Value, fail, is_absent
 from qir.numerics.scheme import Scheme
+from qir.rewrite import constant_of
 
 if TYPE_CHECKING:
     from qir.dialects.builtin import ModuleOp
@@ -30,15 +31,6 @@ Role = Literal["compute", "follow", "move", "float"]
 
 
 # ---------------------------------------------------------------- reading an operation
-def constant_of(value: Value) -> TensorAttr | None:
-    """The data of a value that is a constant tensor, else None."""
-    op = value.defining_op
-    if op is None or not op.has_trait(Trait.CONSTANT_LIKE):
-        return None
-    data = op.attributes.get("value")
-    return data if isinstance(data, TensorAttr) else None
-
-
 def is_constant(value: Value) -> bool:
     """Whether the value is a constant tensor."""
     return constant_of(value) is not None
@@ -65,7 +57,7 @@ def operand_indices(op: Operation, key: str | int) -> tuple[int, ...]:
         if position is not None:
             variadic = op.definition.operands[position].variadic
             found = range(position, len(op.operands)) if variadic else (position,)
-    return tuple(i for i in found if i < len(op.operands) and not isinstance(op.operands[i].type, NoneType))
+    return tuple(i for i in found if i < len(op.operands) and not is_absent(op.operands[i]))
 
 
 # ---------------------------------------------------------------- the words of a data sheet

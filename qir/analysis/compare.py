@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from qir.analysis.measures import ErrorMeasure
-from qir.analysis.twin import main_function
+from qir.dialects.func import main_function
 from qir.ir import FloatType, Operation, TensorType, Trait, Value, fail
 
 __all__ = ["Comparison", "NamedError", "compare_modules"]

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import attrs
 
 from qir.analysis.measures import ErrorMeasure
-from qir.dialects.func import FuncOp
+from qir.dialects.func import main_function
 from qir.dialects.qsim import FakeOp, QuantizerOp
-from qir.ir import Block, BlockArgument, FloatType, Operation, SymbolTable, TensorType, Value, fail
+from qir.ir import Block, BlockArgument, FloatType, Operation, SymbolTable, TensorType, Value
 
 __all__ = ["TensorError", "quantization_errors"]
 
@@ -59,14 +59,6 @@ def quantization_errors(
         plan.run(batch, taps=taps)
     symbols = SymbolTable(copy)
     return [pair.error(symbols, measures[pair], pair in constants) for pair in pairs if measures[pair].samples]
-
-
-def main_function(module: Operation) -> FuncOp:
-    """The function that is the graph: ``main``, else the first one. Raises QirError if there is none."""
-    functions = [op for op in module.regions[0].block if isinstance(op, FuncOp)]
-    if not functions:
-        fail(module.location, "the module has no function to run")
-    return next((f for f in functions if f.sym_name == "main"), functions[0])
 
 
 @attrs.frozen

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-from qir.interpreter.values import as_tensor, string_type, torch_dtype
+from qir.dialects.onnx_types import STRING
+from qir.interpreter.values import as_tensor, torch_dtype
 from qir.ir import BlockArgument, OpaqueType, Operation, TensorType, fail
 
 __all__ = ["argument_name", "check_inputs"]
@@ -75,13 +76,13 @@ def _check_type(function: Operation, name: str, argument: BlockArgument, value: 
     type = argument.type
     if not isinstance(type, TensorType) or value is None:
         return
-    if isinstance(type.element, OpaqueType) and type.element != string_type:
+    if isinstance(type.element, OpaqueType) and type.element != STRING:
         return  # nothing is known of it
 
     def wrong(message: str, hint: str) -> NoReturn:
         _refuse(function, f"input '{name}' {message}", hint)
 
-    if type.element == string_type:
+    if type.element == STRING:
         if not isinstance(value, np.ndarray):
             wrong("holds numbers, but the model wants strings", "give an array of str")
         shape = value.shape

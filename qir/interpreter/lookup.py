@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from qir.dialects.func import main_function
 from qir.interpreter.functions import FUNCTION_ENTRY, callee_of
 from qir.interpreter.node import Settings, describe
 from qir.interpreter.registry import Entry, find_kernel
-from qir.ir import Block, Operation, OpResult, QirError, Trait, Value, fail
+from qir.ir import Block, Operation, QirError, SymbolTable, Trait, Value, fail, is_absent
 
 __all__ = [
     "captured_by", "entry_block", "entry_of", "find_function", "is_absent", "no_kernels", "ops_to_run", "opset_of",
@@ -16,11 +17,6 @@ __all__ = [
 
 NEWEST = 1 << 30
 """The opset of a domain that the module declares no version of: the newest kernels."""
-
-
-def is_absent(value: Value) -> bool:
-    """Whether a value stands for an operand that is not there."""
-    return isinstance(value, OpResult) and value.owner.name == "onnx.NoValue"
 
 
 def captured_by(op: Operation) -> tuple[Value, ...]:
@@ -56,34 +52,20 @@ def entry_of(op: Operation, settings: Settings) -> Entry | None:
 
 def symbols_of(module: Operation) -> dict[str, Operation]:
     """The symbols of a module by name."""
-    found = {}
-    for region in module.regions:
-        for block in region.blocks:
-            for op in block:
-                name = op.attr("sym_name", None)
-                if isinstance(name, str):
-                    found[name] = op
-    return found
+    return SymbolTable(module).symbols
 
 
 def find_function(module: Operation, name: str | None) -> Operation:
-    """The function of that name; without one ``main``, else the first that is not private. Raises QirError."""
+    """The function of that name; without one the module's `main_function`. Raises QirError."""
     if module.name == "func.func":
         return module
-    functions = [op for op in symbols_of(module).values() if op.name == "func.func"]
-    if name is not None:
-        for function in functions:
-            if function.attr("sym_name") == name:
-                return function
-        names = ", ".join(str(f.attr("sym_name")) for f in functions) or "none"
+    if name is None:
+        return main_function(module)
+    functions = {symbol: op for symbol, op in symbols_of(module).items() if op.name == "func.func"}
+    if name not in functions:
+        names = ", ".join(functions) or "none"
         fail(module.location, f"the module has no function @{name}", f"its functions: {names}")
-    public = [f for f in functions if f.attr("sym_visibility", "public") != "private"]
-    for function in public:
-        if function.attr("sym_name") == "main":
-            return function
-    if not public:
-        fail(module.location, "the module has no function to run", "a model is a func.func inside the module")
-    return public[0]
+    return functions[name]
 
 
 def entry_block(function: Operation) -> Block:

@@ -16,50 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from qir.ir.tensors import numpy_dtype
-from qir.ir.types import (
-    ComplexType,
-    FloatType,
-    IndexType,
-    IntegerType,
-    OpaqueType,
-    TensorType,
-    Type,
-    bf16,
-    f16,
-    f32,
-    f64,
-    i1,
-    i8,
-    i16,
-    i32,
-    i64,
-    ui8,
-    ui16,
-    ui32,
-    ui64,
-)
+from qir.ir.types import ComplexType, FloatType, IndexType, IntegerType, TensorType, Type, f64
 
-__all__ = [
-    "ONNX_TYPES",
-    "as_array",
-    "as_tensor",
-    "element_of",
-    "integer_range",
-    "is_bits",
-    "string_type",
-    "torch_dtype",
-]
-
-string_type = OpaqueType("onnx", "string")
-
-ONNX_TYPES: dict[int, Type] = {
-    1: f32, 2: ui8, 3: i8, 4: ui16, 5: i16, 6: i32, 7: i64, 8: string_type, 9: i1, 10: f16, 11: f64, 12: ui32,
-    13: ui64, 14: ComplexType(f32), 15: ComplexType(f64), 16: bf16, 17: FloatType("f8E4M3FN"),
-    18: FloatType("f8E4M3FNUZ"), 19: FloatType("f8E5M2"), 20: FloatType("f8E5M2FNUZ"), 21: IntegerType(4, "u"),
-    22: IntegerType(4), 23: FloatType("f4E2M1FN"), 24: FloatType("f8E8M0FNU"), 25: IntegerType(2, "u"),
-    26: IntegerType(2),
-}  # fmt: skip
-"""TensorProto.DataType by its number."""
+__all__ = ["as_array", "as_tensor", "element_of", "integer_range", "is_bits", "torch_dtype"]
 
 _FLOATS = {
     "f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32, "f64": torch.float64,

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from qir.dialects.onnx_types import STRING
 from qir.interpreter.kernels.common import onnx_type
 from qir.interpreter.node import Node
 from qir.interpreter.registry import Kernel, kernel
-from qir.interpreter.values import as_array, as_tensor, is_bits, string_type, torch_dtype
+from qir.interpreter.values import as_array, as_tensor, is_bits, torch_dtype
 from qir.ir import FloatType, IntegerType, Type
 from qir.ir.tensors import numpy_dtype
 
@@ -24,7 +25,7 @@ def packed(element: Type | None) -> bool:
 
 def converter(source: Type | None, target: Type, saturate: bool = True, round_mode: str = "up") -> Kernel:
     """A function that converts tensors of one element type to another, as ONNX Cast does."""
-    if target == string_type:
+    if target == STRING:
         return _to_text
     if isinstance(target, FloatType) and target.name == "f8E8M0FNU" and not packed(source):
         return lambda x: _to_power(x, round_mode, saturate)

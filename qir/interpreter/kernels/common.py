@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from qir.dialects.onnx_types import ELEMENTS
 from qir.interpreter.node import Node
-from qir.interpreter.values import ONNX_TYPES, as_array, as_tensor
+from qir.interpreter.values import as_array, as_tensor
 from qir.ir import Type
 
 __all__ = ["WIDE_UNSIGNED", "int_list", "onnx_type", "pairs", "unsigned", "wide"]
@@ -58,9 +59,9 @@ def onnx_type(node: Node, attribute: str, default: int | None = None) -> Type | 
         return value
     if value == 0:
         return None
-    if value not in ONNX_TYPES:
+    if value not in ELEMENTS:
         raise node.error(f"{attribute} = {value} is no element type", "see onnx.TensorProto.DataType")
-    return ONNX_TYPES[value]
+    return ELEMENTS[value]
 
 
 def pairs(values: Sequence[int]) -> list[tuple[int, int]]:

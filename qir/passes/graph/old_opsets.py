@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qir.ir import DenseArrayAttr, IntegerAttr, Operation, StringAttr, TensorType, Value, i64
+from qir.passes.graph.operations import tensor_rank
 from qir.rewrite import is_absent
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ def _drop(*names: str) -> Step:
     return convert
 
 
-def _rank(value: Value) -> int | None:
-    return value.type.rank if isinstance(value.type, TensorType) else None
-
-
 def _trailing_ones(value: Value, count: int, rewriter: Rewriter) -> Value:
     """The value with `count` more axes of size 1 at its end."""
     assert isinstance(value.type, TensorType) and value.type.shape is not None
@@ -47,7 +44,7 @@ def _broadcast(op: Operation, rewriter: Rewriter) -> None:
     """``broadcast`` let the second operand's axes begin at ``axis`` of the first; now shapes end together."""
     axis = op.attributes.get("axis")
     a, b = op.operands[:2]
-    rank, other = _rank(a), _rank(b)
+    rank, other = tensor_rank(a), tensor_rank(b)
     if isinstance(axis, IntegerAttr) and rank is not None and other is not None:
         missing = rank - axis.value % max(rank, 1) - other
         if missing > 0:
@@ -60,7 +57,7 @@ def _broadcast(op: Operation, rewriter: Rewriter) -> None:
 def _slopes(op: Operation, rewriter: Rewriter) -> None:
     """A slope per channel is aligned at the end, too."""
     x, slope = op.operands
-    rank = _rank(x)
+    rank = tensor_rank(x)
     shape = slope.type.shape if isinstance(slope.type, TensorType) else None
     if rank is not None and rank > 2 and shape is not None and len(shape) == 1 and shape[0] != 1:
         rewriter.set_operand(op, 1, _trailing_ones(slope, rank - 2, rewriter))

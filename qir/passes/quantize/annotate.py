@@ -8,6 +8,7 @@ from typing import ClassVar
 import attrs
 
 from qir.dialects.builtin import ModuleOp
+from qir.dialects.func import main_function
 from qir.dialects.qsim import FakeOp, make_quantizer
 from qir.ir import (
     UNKNOWN,
@@ -26,7 +27,7 @@ from qir.numerics.scheme import Granularity, Product, Scheme
 from qir.passes.base import Pass, option
 from qir.passes.quantize.filters import Selection
 from qir.passes.quantize.placement import Edge, Key, Placement, PlannedOp
-from qir.passes.quantize.queries import main_function, quantizer_name
+from qir.passes.quantize.queries import quantizer_name
 from qir.passes.registry import register_pass
 from qir.target import Axis, Target, Weight, get_target, node_name
 

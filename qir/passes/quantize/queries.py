@@ -5,23 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qir.dialects.builtin import ModuleOp
-from qir.dialects.func import FuncOp
+from qir.dialects.func import main_function
 from qir.dialects.qsim import FakeOp, QuantizerOp
-from qir.ir import Operation, SymbolRefAttr, Value, fail
+from qir.ir import Operation, SymbolRefAttr, Value
 
 __all__ = ["fakes_of", "main_function", "quantizer_name", "quantizers", "symbol"]
-
-
-def main_function(module: ModuleOp) -> FuncOp:
-    """The function that a module is run by: ``main``, else the first public one with a body. Raises QirError."""
-    functions = [op for op in module.body if isinstance(op, FuncOp) and not op.is_declaration]
-    public = [f for f in functions if f.sym_visibility != "private"]
-    for func in public:
-        if func.sym_name == "main":
-            return func
-    if not public:
-        fail(module.location, "the module has no function to quantize", "a model is a func.func inside the module")
-    return public[0]
 
 
 def symbol(op: Operation) -> str:
