@@ -24,6 +24,8 @@ from qir.rewrite import Rewriter
 __all__ = ["CommonSubexpressions"]
 
 _ABSENT = object()
+Known = dict[Hashable, list[tuple[Operation, list[TensorAttr]]]]
+"""The operations met so far by a key that equal ones share, each with its tensors, which must be compared besides."""
 
 
 @register_pass
@@ -41,7 +43,7 @@ class CommonSubexpressions(Pass):
 
     def run(self, module: Operation, ctx: Context) -> bool:
         rewriter = Rewriter(ctx)
-        pending: list[tuple[Operation, dict[Hashable, list[Operation]]]] = [(module, {})]
+        pending: list[tuple[Operation, Known]] = [(module, {})]
         while pending:
             op, known = pending.pop()
             for region in op.regions:
@@ -53,7 +55,7 @@ class CommonSubexpressions(Pass):
             self.count(ctx, "operations merged", rewriter.erased)
         return rewriter.changes > 0
 
-    def _block(self, block: Block, seen: dict[Hashable, list[Operation]], rewriter: Rewriter) -> list[Operation]:
+    def _block(self, block: Block, seen: Known, rewriter: Rewriter) -> list[Operation]:
         """Merge what is equal in one block; returns its operations with regions."""
         nested = []
         for op in block:
@@ -68,14 +70,14 @@ class CommonSubexpressions(Pass):
                 continue
             key, tensors = self._key(op)
             candidates = seen.setdefault(key, [])
-            for other in candidates:
-                if _same_tensors(tensors, self._key(other)[1]):
+            for other, held in candidates:
+                if _same_tensors(tensors, held):
                     for old, new in zip(op.results, other.results, strict=True):
                         rewriter.replace_all_uses(old, new)
                     rewriter.erase(op)
                     break
             else:
-                candidates.append(op)
+                candidates.append((op, tensors))
         return nested
 
     def _key(self, op: Operation) -> tuple[Hashable, list[TensorAttr]]:
