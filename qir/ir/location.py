@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 import attrs
 
+from qir.ir.base import quote
+
 __all__ = [
     "UNKNOWN",
     "CallSiteLoc",
@@ -179,21 +181,6 @@ class CallSiteLoc(Location):
 
     def __str__(self) -> str:
         return f"callsite({self.callee} at {self.caller})"
-
-
-def quote(text: str) -> str:
-    """A string in MLIR's spelling: quotes, backslashes and everything that is not printable ASCII as hex bytes."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-        return f'"{text}"'
-    out = []
-    for byte in text.encode("utf-8", "surrogateescape"):
-        if byte == 0x5C:
-            out.append("\\\\")
-        elif byte < 0x20 or byte >= 0x7F or byte == 0x22:
-            out.append(f"\\{byte:02X}")
-        else:
-            out.append(chr(byte))
-    return f'"{"".join(out)}"'
 
 
 def fuse(locations: Iterable[Location], metadata: object = None) -> Location:

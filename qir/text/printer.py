@@ -17,8 +17,9 @@ from qir.ir.attributes import (
     dictionary,
     resource_key,
 )
+from qir.ir.base import quote
 from qir.ir.core import Block, Operation, Region, Value
-from qir.ir.location import Location, NameLoc, UnknownLoc, quote
+from qir.ir.location import Location, NameLoc, UnknownLoc
 from qir.ir.tensors import FileTensor, Tensor
 from qir.ir.types import FunctionType, NoneType, Type
 from qir.text.names import ARGUMENT_NAME, ARGUMENT_NAMES, RESULT_NAMES

@@ -32,7 +32,7 @@ from qir.ir.attributes import (
     TensorAttr,
     TypeAttr,
 )
-from qir.ir.location import quote
+from qir.ir.base import quote
 from qir.ir.types import f32, i1, i64
 
 __all__ = ["AttributeReader", "opaque_text", "proto_attr", "reference", "text", "write_attribute"]
