@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from qir.analysis.compare import NamedError
 from qir.analysis.measures import ErrorMeasure
 from qir.analysis.twin import TensorError
+from qir.ir.files import whole_file
 
 __all__ = ["comparison_table", "error_table", "report_json", "worst_first", "write_report"]
 
@@ -114,6 +115,5 @@ def report_json(errors: Sequence[TensorError], **facts: Any) -> str:
 
 def write_report(path: Path, errors: Sequence[TensorError], **facts: Any) -> None:
     """Write `report_json` to a file, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(report_json(errors, **facts), encoding="utf-8")
-    part.replace(path)
+    with whole_file(path) as file:
+        file.write(report_json(errors, **facts).encode("utf-8"))

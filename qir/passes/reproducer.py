@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import attrs
 from qir.ir.context import Context
 from qir.ir.core import Operation
 from qir.ir.diagnostics import Diagnostic, QirError, Severity, fail
+from qir.ir.files import whole_file
 from qir.ir.location import UNKNOWN
 from qir.passes.base import Pass
 from qir.passes.instrumentation import Instrumentation
@@ -74,9 +74,8 @@ def write_reproducer(op: Operation, path: Path, settings: ReproducerSettings) ->
         text = f"{text[: text.rindex('#-}')].rstrip()},\n{section}#-}}\n"
     else:
         text = f"{text}\n\n{{-#\n{section}#-}}\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))
     side = path.with_suffix(".safetensors")
     return [path, *([side] if side.exists() else [])]
 

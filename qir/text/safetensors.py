@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from qir.ir.diagnostics import fail
+from qir.ir.files import whole_file
 from qir.ir.tensors import FileTensor, Tensor, map_file
 from qir.ir.types import FloatType, IntegerType, TensorType, Type
 
@@ -116,24 +116,11 @@ def write_side_file(path: str, tensors: Mapping[str, Tensor]) -> None:
         offset += tensor.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % 64)  # the data starts aligned, so that views of any dtype are
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".qir-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(len(text).to_bytes(8, "little"))
-            file.write(text)
-            for tensor in tensors.values():
-                file.write(tensor.tobytes())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)  # a mapping of an older file under this name stays what it was
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with whole_file(path) as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for tensor in tensors.values():
+            file.write(tensor.tobytes())
 
 
 def _described(tensor: Tensor) -> tuple[str, list[int]]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Callable
 from typing import IO
 
 import onnx
@@ -13,8 +10,9 @@ import onnx
 from qir.frontends.onnx.tensors import write_data
 from qir.ir.attributes import TensorAttr
 from qir.ir.diagnostics import fail
+from qir.ir.files import whole_file
 
-__all__ = ["LARGEST", "External", "write_atomically", "write_files"]
+__all__ = ["LARGEST", "External", "write_files"]
 
 LARGEST = 1_900_000_000
 """Bytes of weights up to which a model is one file: protobuf cannot write messages above 2 GB."""
@@ -50,23 +48,9 @@ def write_files(model: onnx.ModelProto, path: str, store: External | None) -> No
     """Write a model, and its data file if it has one. Raises QirError where the disk does not let it."""
     try:
         if store is not None:
-            write_atomically(os.path.join(os.path.dirname(path), store.location), store.write)
-        write_atomically(path, lambda file: file.write(model.SerializeToString()))
+            with whole_file(os.path.join(os.path.dirname(path), store.location)) as file:
+                store.write(file)
+        with whole_file(path) as file:
+            file.write(model.SerializeToString())
     except OSError as error:
         fail(path, f"cannot write the model: {error.strerror or error}", "check that the folder exists and has space")
-
-
-def write_atomically(path: str, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file under another name and move it into place when it is whole. Raises OSError."""
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=os.path.basename(path) + ".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
