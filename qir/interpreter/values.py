@@ -17,14 +17,11 @@ from numpy.typing import NDArray
 
 from qir.ir.tensors import numpy_dtype
 from qir.ir.types import ComplexType, FloatType, IndexType, IntegerType, TensorType, Type, f64
+from qir.numerics.codec import FLOAT_DTYPES
 
 __all__ = ["as_array", "as_tensor", "element_of", "integer_range", "is_bits", "torch_dtype"]
 
-_FLOATS = {
-    "f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32, "f64": torch.float64,
-    "f8E4M3FN": torch.float8_e4m3fn, "f8E5M2": torch.float8_e5m2, "f8E4M3FNUZ": torch.float8_e4m3fnuz,
-    "f8E5M2FNUZ": torch.float8_e5m2fnuz,
-}  # fmt: skip
+_FLOATS = {"f32": torch.float32, "f64": torch.float64, **FLOAT_DTYPES}
 _INTEGERS = {
     (8, ""): torch.int8, (16, ""): torch.int16, (32, ""): torch.int32, (64, ""): torch.int64,
     (8, "u"): torch.uint8, (16, "u"): torch.uint16, (32, "u"): torch.uint32, (64, "u"): torch.uint64,

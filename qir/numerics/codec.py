@@ -12,20 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qir.ir.tensors import numpy_dtype
+from qir.ir.types import FloatType, IntegerType
 from qir.numerics.layout import Aligned, align
 from qir.numerics.rounding import round_, round_significand, round_to_codebook
-from qir.numerics.scheme import Granularity, Scheme
+from qir.numerics.scheme import Granularity, Scheme, element_type
 from qir.numerics.storage import FloatFormat, Storage
 
 __all__ = [
-    "codes_from_numpy", "codes_to_numpy", "decode", "encode", "fake", "float_values", "grid_values", "prepare",
-    "rounding_generator", "storage_dtype", "work_dtype",
+    "FLOAT_DTYPES", "codes_from_numpy", "codes_to_numpy", "decode", "encode", "fake", "float_values", "grid_values",
+    "prepare", "rounding_generator", "storage_dtype", "work_dtype",
 ]  # fmt: skip
 
-_FLOAT_DTYPES = {
+FLOAT_DTYPES = {
     "f16": torch.float16, "bf16": torch.bfloat16, "f8E4M3FN": torch.float8_e4m3fn, "f8E5M2": torch.float8_e5m2,
     "f8E4M3FNUZ": torch.float8_e4m3fnuz, "f8E5M2FNUZ": torch.float8_e5m2fnuz,
 }  # fmt: skip
+"""The float storages that torch has, by name."""
 
 
 def storage_dtype(scheme: Scheme | Storage) -> torch.dtype:
@@ -37,7 +40,7 @@ def storage_dtype(scheme: Scheme | Storage) -> torch.dtype:
     """
     storage = scheme if isinstance(scheme, Storage) else scheme.storage
     if storage.is_float:
-        return _FLOAT_DTYPES.get(storage.name, torch.uint8)
+        return FLOAT_DTYPES.get(storage.name, torch.uint8)
     bits = scheme.bits
     if storage.signed:
         return torch.int8 if bits <= 8 else torch.int16 if bits <= 16 else torch.int32
@@ -138,7 +141,7 @@ def _round_float(v: Tensor, scheme: Scheme, generator: torch.Generator | None) -
     form = scheme.storage.format
     invalid = v <= 0 if form.specials == "scale" and not scheme.saturate else None
     if form.bits == 16 and scheme.rounding == "half_even" and v.dtype == torch.float32:
-        v = v.to(_FLOAT_DTYPES[scheme.storage.name]).float()  # the processor's own conversion
+        v = v.to(FLOAT_DTYPES[scheme.storage.name]).float()  # the processor's own conversion
     else:
         v = round_significand(v, form, scheme.rounding, generator)
     if form.specials == "fnuz":
@@ -224,7 +227,7 @@ def _mark_specials(values: Tensor, magnitude: Tensor, form: FloatFormat) -> None
 
 def _to_bits(v: Tensor, storage: Storage) -> Tensor:
     """Numbers that are already on the grid of `storage`, in their storage dtype."""
-    dtype = _FLOAT_DTYPES.get(storage.name)
+    dtype = FLOAT_DTYPES.get(storage.name)
     if dtype is not None:
         return v.to(dtype)
     form = storage.format
@@ -236,34 +239,19 @@ def _to_bits(v: Tensor, storage: Storage) -> Tensor:
     return torch.where(v.isnan(), 0, patterns).to(torch.uint8)
 
 
-_NUMPY_NAMES = {
-    "bf16": "bfloat16", "f8E4M3FN": "float8_e4m3fn", "f8E5M2": "float8_e5m2", "f8E4M3FNUZ": "float8_e4m3fnuz",
-    "f8E5M2FNUZ": "float8_e5m2fnuz", "f8E8M0FNU": "float8_e8m0fnu", "f6E2M3FN": "float6_e2m3fn",
-    "f6E3M2FN": "float6_e3m2fn", "f4E2M1FN": "float4_e2m1fn", "i4": "int4", "ui4": "uint4", "i2": "int2",
-    "ui2": "uint2",
-}  # fmt: skip
-
-
 def codes_to_numpy(q: Tensor, scheme: Scheme | Storage) -> np.ndarray[Any, Any]:
     """Encoded values as an array of the element's own dtype (ml_dtypes where numpy has none), sharing memory if it can.
 
     Widths that no dtype has (i3, u6, …) stay in the next wider integer.
     """
-    import ml_dtypes
-
-    element, q = scheme.element, q.detach().cpu()
-    if element == "f16":
-        return np.asarray(q.numpy())
-    name = _NUMPY_NAMES.get(element)
-    if element == "bf16":
-        return np.asarray(q.view(torch.int16).numpy().view(ml_dtypes.bfloat16))
-    if name is None:
-        bits = 8 if scheme.bits <= 8 else 16 if scheme.bits <= 16 else 32
-        return q.numpy().astype(f"{'uint' if element.startswith('ui') else 'int'}{bits}", copy=False)
-    dtype = getattr(ml_dtypes, name)
-    if element[0] == "f":
-        return np.asarray(q.view(torch.uint8).numpy().view(dtype))
-    return q.numpy().astype(dtype)
+    element, q = element_type(scheme), q.detach().cpu()
+    if isinstance(element, FloatType):
+        bits = torch.int16 if element.width == 16 else torch.uint8
+        return np.asarray(q.view(bits).numpy().view(numpy_dtype(element)))
+    width = scheme.bits
+    if width not in (2, 4):
+        element = IntegerType(8 if width <= 8 else 16 if width <= 16 else 32, "u" if scheme.element[0] == "u" else "")
+    return q.numpy().astype(numpy_dtype(element), copy=False)
 
 
 def codes_from_numpy(array: np.ndarray[Any, Any], scheme: Scheme | Storage) -> Tensor:

@@ -12,12 +12,13 @@ from typing import Any, Final, Literal, get_args
 
 import attrs
 
+from qir.ir.types import FLOAT_BITS, FloatType, IntegerType, Type
 from qir.numerics.granularity import Granularity, Tail
 from qir.numerics.storage import FLOAT_FORMATS, FloatFormat, Storage
 
 __all__ = [
     "FLOAT_FORMATS", "POW2_FORMS", "ROUNDINGS", "FloatFormat", "Granularity", "Pow2", "Product", "Rounding", "Scheme",
-    "Storage", "Tail",
+    "Storage", "Tail", "element_type",
 ]  # fmt: skip
 
 Rounding = Literal[
@@ -207,3 +208,11 @@ class Scheme:
         if self.codebook is not None:
             words.append(f"codebook([{', '.join(map(repr, self.codebook))}])")
         return " ".join(words)
+
+
+def element_type(scheme: Scheme | Storage) -> Type:
+    """The element type of a scheme's codes. Raises ValueError for storage ``lut`` alone: its codebook decides."""
+    name = scheme.element
+    if name in FLOAT_BITS:
+        return FloatType(name)
+    return IntegerType(scheme.bits, "u" if name.startswith("u") else "")

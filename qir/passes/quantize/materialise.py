@@ -15,12 +15,11 @@ from qir.ir import (
     Severity,
     SymbolRefAttr,
     TensorType,
-    Type,
     Value,
     dense_from_numpy,
 )
-from qir.ir.types import FLOAT_BITS, FloatType, IntegerType, f32
-from qir.numerics.scheme import Scheme
+from qir.ir.types import IntegerType, f32
+from qir.numerics.scheme import Scheme, element_type
 from qir.passes.base import Pass
 from qir.passes.quantize.queries import fakes_of, quantizers
 from qir.passes.registry import register_pass
@@ -29,7 +28,7 @@ from qir.target import constant_of
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Materialise", "element_type", "quantizer_parameters"]
+__all__ = ["Materialise", "quantizer_parameters"]
 
 
 @register_pass
@@ -84,14 +83,6 @@ def _check_calibrated(fakes: list[FakeOp], known: dict[str, QuantizerOp]) -> Non
                 for name, fake in list(missing.items())[:10]
             ]
         )
-
-
-def element_type(scheme: Scheme) -> Type:
-    """The element type of a scheme's codes."""
-    name = scheme.element
-    if name in FLOAT_BITS:
-        return FloatType(name)
-    return IntegerType(scheme.bits, "u" if name.startswith("u") else "")
 
 
 def quantizer_parameters(

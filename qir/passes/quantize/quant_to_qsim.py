@@ -11,9 +11,8 @@ from qir.dialects.qsim import DecodeOp, EncodeOp, FakeOp, QuantizerOp, make_quan
 from qir.dialects.quant import DequantizeCastOp, QuantizeCastOp, StorageCastOp
 from qir.dialects.quant_types import AnyQuantized, Uniform, is_quantized
 from qir.ir import Context, Operation, OpResult, SymbolRefAttr, SymbolTable, TensorType, Type, Value, dense_from_numpy
-from qir.numerics.scheme import Granularity, Product, Scheme
+from qir.numerics.scheme import Granularity, Product, Scheme, element_type
 from qir.passes.base import Pass
-from qir.passes.quantize.materialise import element_type
 from qir.passes.quantize.qsim_to_quant import AXIS, NAME, PRODUCT
 from qir.passes.registry import register_pass
 from qir.target import constant_of, node_name
