@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from qir.dialects.onnx import op_name
+from qir.dialects.onnx_opaque import opaque_text, reference_of
 from qir.interpreter.node import Node, Settings
 from qir.interpreter.registry import Entry, Kernel
-from qir.ir import ArrayAttr, Attribute, DictAttr, OpaqueAttr, Operation, StringAttr, SymbolRefAttr, attribute
+from qir.ir import ArrayAttr, Attribute, DictAttr, Operation, StringAttr, SymbolRefAttr, attribute
 
 __all__ = ["FUNCTION_ENTRY", "bound_attributes", "call_kernel", "callee_of", "model_functions"]
 
@@ -48,15 +48,12 @@ def bound_attributes(function: Operation, caller: Operation, outer: Mapping[str,
         for default in defaults if isinstance(defaults, ArrayAttr) else ():
             bound.update(_default(default))
     for name, value in caller.attributes.items():
-        reference = _REFERENCE.match(value.body) if isinstance(value, OpaqueAttr) else None
+        reference = reference_of(value)
         if reference is None:
             bound[name] = value
-        elif reference.group(1) in outer:
-            bound[name] = outer[reference.group(1)]
+        elif reference[0] in outer:
+            bound[name] = outer[reference[0]]
     return bound
-
-
-_REFERENCE = re.compile(r'ref<"((?:[^"\\]|\\.)*)"')
 
 
 def _default(value: Attribute) -> dict[str, Attribute]:
@@ -64,7 +61,7 @@ def _default(value: Attribute) -> dict[str, Attribute]:
     from google.protobuf import text_format
     from onnx import AttributeProto, helper
 
-    text = value.value if isinstance(value, StringAttr) else _unquoted(value)
+    text = value.value if isinstance(value, StringAttr) else opaque_text(value, "proto")
     if text is None:
         return {}
     proto = text_format.Parse(text, AttributeProto())
@@ -74,20 +71,6 @@ def _default(value: Attribute) -> dict[str, Attribute]:
     elif isinstance(found, (list, tuple)) and found and isinstance(found[0], bytes):
         found = [item.decode() for item in found]
     return {proto.name: attribute(found)}
-
-
-def _unquoted(value: Attribute) -> str | None:
-    """The text in an opaque ``proto<"...">`` attribute."""
-    match = re.fullmatch(r'proto<"(.*)">', value.body, re.S) if isinstance(value, OpaqueAttr) else None
-    if match is None:
-        return None
-    return re.sub(r'\\([0-9A-Fa-f]{2}|["\\nt])', _unescaped, match.group(1))
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    code = match.group(1)
-    plain = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
-    return plain[code] if code in plain else chr(int(code, 16))
 
 
 def call_kernel(node: Node) -> Kernel:

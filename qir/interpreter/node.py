@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 import torch
 
+from qir.dialects.onnx_opaque import reference_of
 from qir.interpreter.values import element_of
 from qir.ir import Attribute, OpaqueAttr, Operation, QirError, TensorType, Type, Value, python_value
 
 __all__ = ["Body", "Node", "Settings", "describe"]
-
-_REFERENCE = re.compile(r'ref<"((?:[^"\\]|\\.)*)"')
 
 Body = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 """A region or function ready to run: `body(arguments, captured values) -> results`."""
@@ -72,8 +70,8 @@ class Node:
 
     def _bound(self, value: OpaqueAttr) -> Attribute | None:
         """What a reference to an attribute of the function stands for in this call; other attributes stay."""
-        match = _REFERENCE.match(value.body)
-        return value if match is None else self.settings.bindings.get(match.group(1))
+        reference = reference_of(value)
+        return value if reference is None else self.settings.bindings.get(reference[0])
 
     def ints(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...] | None:
         """A list of integers, or the default."""
@@ -119,11 +117,6 @@ class Node:
     def result_element(self, index: int = 0) -> Type | None:
         """Element type of a result where the module says it."""
         return element_of(self.op.results[index].type) if index < len(self.op.results) else None
-
-    @property
-    def result_count(self) -> int:
-        """Results up to the last one that is used or typed (absent results have type none)."""
-        return len(self.op.results)
 
     def error(self, message: str, hint: str | None = None) -> QirError:
         """The error to raise, at this operation's place."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from qir.ir import base
 from qir.ir.attributes import DenseAttr, DenseStringAttr, TensorAttr, dense_from_bytes, float_bits
 from qir.ir.tensors import numpy_dtype, pack, storage_size
 from qir.ir.types import ComplexType, FloatType, IntegerType, TensorType, Type, element_bits
@@ -18,35 +19,13 @@ __all__ = ["Fail", "dense_literal", "integer_in_range", "unquote"]
 Fail = Callable[[int, int, str, "str | None"], NoReturn]
 """Raises the diagnostic of a place (start and end in the literal), a message and a hint."""
 
-_ESCAPE = re.compile(r"\\(?:([0-9A-Fa-f]{2})|([\"\\nt])|)")
-_PLAIN = {'"': b'"', "\\": b"\\", "n": b"\n", "t": b"\t"}
-
-
 def unquote(text: str, fail: Fail) -> str:
     """The string that a quoted literal stands for; escaped bytes that are not UTF-8 become surrogates."""
-    if "\\" not in text:
-        return text[1:-1]
-    out = []
-    position, end = 1, len(text) - 1
-    while position < end:
-        slash = text.find("\\", position, end)
-        if slash < 0:
-            slash = end
-        out.append(text[position:slash].encode("utf-8", "surrogateescape"))
-        if slash == end:
-            break
-        match = _ESCAPE.match(text, slash)
-        assert match is not None
-        if match.group(1):
-            out.append(bytes([int(match.group(1), 16)]))
-        elif match.group(2):
-            out.append(_PLAIN[match.group(2)])
-        else:
-            fail(
-                slash, slash + 2, "bad escape in a string", 'write \\\\, \\", \\n, \\t or two hexadecimal digits (\\0A)'
-            )
-        position = match.end()
-    return b"".join(out).decode("utf-8", "surrogateescape")
+    try:
+        return base.unquote(text)
+    except base.BadEscape as error:
+        start = error.position
+        fail(start, start + 2, "bad escape in a string", 'write \\\\, \\", \\n, \\t or two hexadecimal digits (\\0A)')
 
 
 def integer_in_range(value: int, type: Type) -> int | None:

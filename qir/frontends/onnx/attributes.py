@@ -19,6 +19,7 @@ from typing import Any
 from google.protobuf import text_format
 from onnx import AttributeProto
 
+from qir.dialects.onnx_opaque import opaque_attr, opaque_text, reference_attr, reference_of
 from qir.frontends.onnx.tensors import TensorReader, tensor_proto
 from qir.frontends.onnx.types import Types, type_proto
 from qir.ir.attributes import (
@@ -32,10 +33,9 @@ from qir.ir.attributes import (
     TensorAttr,
     TypeAttr,
 )
-from qir.ir.base import quote
 from qir.ir.types import f32, i1, i64
 
-__all__ = ["AttributeReader", "opaque_text", "proto_attr", "reference", "text", "write_attribute"]
+__all__ = ["AttributeReader", "proto_attr", "reference", "text", "write_attribute"]
 
 FLOAT, INT, STRING, TENSOR = AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING, AttributeProto.TENSOR
 FLOATS, INTS, STRINGS, TENSORS = (
@@ -54,38 +54,8 @@ def text(data: bytes) -> str:
 
 def proto_attr(message: Any) -> OpaqueAttr:
     """A protobuf message as an attribute, in protobuf's text form."""
-    return OpaqueAttr("onnx", f"proto<{quote(text_format.MessageToString(message, as_one_line=True))}>")
+    return opaque_attr("proto", text_format.MessageToString(message, as_one_line=True))
 
-
-def opaque_text(attr: Attribute | None, kind: str) -> str | None:
-    """The string inside ``#onnx.kind<"…">``; None for any other attribute."""
-    if not isinstance(attr, OpaqueAttr) or attr.dialect != "onnx":
-        return None
-    body = attr.body
-    if not (body.startswith(f'{kind}<"') and body.endswith('">')):
-        return None
-    return _unquote(body[len(kind) + 2 : -2])
-
-
-def _unquote(body: str) -> str:
-    if "\\" not in body:
-        return body
-    out = bytearray()
-    i, data = 0, body.encode("utf-8", "surrogateescape")
-    while i < len(data):
-        if data[i] != 0x5C:
-            out.append(data[i])
-            i += 1
-        elif data[i + 1] in b'\\"':
-            out.append(data[i + 1])
-            i += 2
-        elif data[i + 1] in b"nt":
-            out.append(0x0A if data[i + 1] == 0x6E else 0x09)
-            i += 2
-        else:
-            out.append(int(data[i + 1 : i + 3], 16))
-            i += 3
-    return text(bytes(out))
 
 
 class AttributeReader:
@@ -236,14 +206,14 @@ def _write_opaque(proto: AttributeProto, attr: OpaqueAttr) -> bool:
         proto.Clear()  # the message names itself
         text_format.Parse(message, proto)
         return True
-    if attr.dialect == "onnx" and attr.body.startswith('ref<"') and attr.body.endswith(">"):
-        name, _, kind = attr.body[5:-1].rpartition('", ')
-        proto.ref_attr_name = _unquote(name)
-        proto.type = AttributeProto.AttributeType.Value(kind)
-        return True
-    return False
+    reference = reference_of(attr)
+    if reference is None:
+        return False
+    proto.ref_attr_name = reference[0]
+    proto.type = AttributeProto.AttributeType.Value(reference[1])
+    return True
 
 
 def reference(proto: AttributeProto) -> OpaqueAttr:
     """A reference to an attribute of the function in which the node stands."""
-    return OpaqueAttr("onnx", f"ref<{quote(proto.ref_attr_name)}, {AttributeProto.AttributeType.Name(proto.type)}>")
+    return reference_attr(proto.ref_attr_name, AttributeProto.AttributeType.Name(proto.type))

@@ -12,9 +12,10 @@ from onnx import AttributeProto, helper
 
 from qir.dialects import onnx as dialect
 from qir.dialects.func import FuncOp
+from qir.dialects.onnx_opaque import opaque_text
 from qir.dialects.onnx_types import UNKNOWN_TYPE
 from qir.frontends.onnx import fields as F
-from qir.frontends.onnx.attributes import opaque_text, write_attribute
+from qir.frontends.onnx.attributes import write_attribute
 from qir.frontends.onnx.names import Names
 from qir.frontends.onnx.opsets import UNDECLARED, opset_imports
 from qir.frontends.onnx.tensors import tensor_proto

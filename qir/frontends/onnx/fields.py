@@ -12,7 +12,8 @@ from typing import Any
 import onnx
 from google.protobuf import text_format
 
-from qir.frontends.onnx.attributes import opaque_text, proto_attr
+from qir.dialects.onnx_opaque import opaque_text
+from qir.frontends.onnx.attributes import proto_attr
 from qir.frontends.onnx.errors import text_attr
 from qir.ir.attributes import ArrayAttr, Attribute, DictAttr, IntegerAttr, StringAttr, dictionary
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -10,8 +9,9 @@ import attrs
 
 from qir.dialects.func import FuncOp
 from qir.dialects.onnx import NoValue
+from qir.dialects.onnx_opaque import reference_of
 from qir.dialects.onnx_types import UNKNOWN_TYPE
-from qir.ir import Attribute, Context, NameLoc, NoneType, OpaqueAttr, Operation, TensorAttr, Value, none
+from qir.ir import Attribute, Context, NameLoc, NoneType, Operation, TensorAttr, Value, none
 from qir.passes.base import Pass
 from qir.passes.registry import register_pass
 
@@ -111,9 +111,6 @@ def _agree(function: object, module: object) -> bool:
     return all(module.get(domain, version) == version for domain, version in function.items())
 
 
-_REFERENCE = re.compile(r'ref<"((?:[^"\\]|\\.)*)"')
-
-
 def _inline(call: Operation, function: Operation) -> None:
     """Put a copy of the function's body before its call, and its results in the place of the call's."""
     from qir.interpreter.functions import bound_attributes
@@ -178,10 +175,10 @@ def _nothing(user: Operation) -> Value:
 def _bind(op: Operation, bound: Mapping[str, Attribute]) -> None:
     """Attributes that name one of the function's, by what the call or the function's default gives."""
     for name, value in list(op.attributes.items()):
-        reference = _REFERENCE.match(value.body) if isinstance(value, OpaqueAttr) else None
+        reference = reference_of(value)
         if reference is None:
             continue
-        given = bound.get(reference.group(1))
+        given = bound.get(reference[0])
         if given is None:
             del op.attributes[name]
         else:
