@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from qir.ir import Context, Operation, Value, fail, is_absent
+from qir.ir.shipped import lowering_modules
 from qir.numerics.scheme import Scheme
 from qir.rewrite import constant_of
 
@@ -240,7 +241,7 @@ class Target:
 
 
 # ---------------------------------------------------------------- registry
-_BUILTIN: dict[str, str] = {"onnxruntime": "qir.lowering.onnxruntime:TARGET"}
+_BUILTIN: dict[str, str] = {name: f"{module}:TARGET" for name, module in lowering_modules("__init__").items()}
 """Targets that come with qir; others register in the entry-point group ``qir.targets``."""
 
 _REGISTERED: dict[str, Target] = {}

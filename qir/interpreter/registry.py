@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from qir.ir.shipped import lowering_modules
+
 if TYPE_CHECKING:
     from qir.interpreter.node import Node
 
@@ -53,8 +55,8 @@ _MODULES: dict[str, list[str]] = {
     "quant": ["qir.interpreter.kernels"],
     "func": ["qir.interpreter.kernels"],
     "builtin": ["qir.interpreter.kernels"],
-    "onnxruntime": ["qir.lowering.onnxruntime.kernels"],
-    "com.microsoft": ["qir.lowering.onnxruntime.kernels"],
+    **{name: [module] for name, module in lowering_modules("kernels").items()},
+    "com.microsoft": ["qir.lowering.onnxruntime.kernels"],  # of models, too, not only of what we lower
 }
 
 

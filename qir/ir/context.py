@@ -11,6 +11,7 @@ from qir.ir.attributes import Attribute
 from qir.ir.core import Operation, Region, UnregisteredOp, Value
 from qir.ir.diagnostics import Diagnostic, DiagnosticEngine, Severity, fail
 from qir.ir.location import UNKNOWN, Location
+from qir.ir.shipped import lowering_modules
 from qir.ir.types import Type
 
 __all__ = ["BUILTIN_DIALECTS", "Context", "Dialect", "no_gc"]
@@ -22,7 +23,7 @@ BUILTIN_DIALECTS: dict[str, str] = {
     "onnx": "qir.dialects.onnx:DIALECT",
     "quant": "qir.dialects.quant:DIALECT",
     "qsim": "qir.dialects.qsim:DIALECT",
-    "onnxruntime": "qir.lowering.onnxruntime.dialect:DIALECT",
+    **{name: f"{module}:DIALECT" for name, module in lowering_modules("dialect").items()},
 }
 """Where the dialects that come with qir are; others register in the entry-point group ``qir.dialects``."""
 
@@ -58,9 +59,8 @@ class Context:
     def __init__(self, allow_unregistered: bool = False) -> None:
         self.allow_unregistered = allow_unregistered
         self.engine = DiagnosticEngine()
-        self.extensions: dict[
-            type, Any
-        ] = {}  # what upper layers keep per compilation, by class (the rewriter's controls)
+        self.extensions: dict[type, Any] = {}
+        """What upper layers keep per compilation, by class (the rewriter's controls)."""
         self._dialects: dict[str, Dialect | None] = {}
         self._classes: dict[str, type[Operation] | None] = {}
 

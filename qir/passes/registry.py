@@ -16,12 +16,12 @@ from typing import TypeVar
 
 import attrs
 
+from qir.ir.shipped import lowering_modules
 from qir.passes.base import Pass
 
 __all__ = ["all_passes", "find_pass", "pass_names", "register_pass", "suggestion"]
 
 FAMILIES = ("qir.passes.graph", "qir.passes.quantize", "qir.passes.optimise")
-LOWERINGS = "qir.lowering"
 
 P = TypeVar("P", bound=type[Pass])
 _passes: dict[str, type[Pass]] = {}
@@ -46,12 +46,7 @@ def _modules() -> dict[str, list[str]]:
     """Every module of the families, by its last name."""
     found: dict[str, list[str]] = {}
     for family in FAMILIES:
-        try:
-            package = importlib.import_module(family)
-        except ModuleNotFoundError as error:
-            if error.name != family:
-                raise
-            continue
+        package = importlib.import_module(family)
         for info in pkgutil.iter_modules(package.__path__):
             found.setdefault(info.name, []).append(f"{family}.{info.name}")
     return found
@@ -75,13 +70,8 @@ def _import_all() -> None:
     for modules in _modules().values():
         for module in modules:
             importlib.import_module(module)
-    lowering = importlib.import_module(LOWERINGS)
-    for info in pkgutil.iter_modules(lowering.__path__):
-        if info.ispkg:
-            package = importlib.import_module(f"{LOWERINGS}.{info.name}")
-            for inner in pkgutil.iter_modules(package.__path__):
-                if inner.name == "passes":
-                    importlib.import_module(f"{LOWERINGS}.{info.name}.passes")
+    for module in lowering_modules("passes").values():
+        importlib.import_module(module)
     from importlib.metadata import entry_points
 
     for point in entry_points(group="qir.passes"):
