@@ -66,7 +66,6 @@ for _names, _trait in (
     for _name in _names.split():
         _TRAITS[_name] = _TRAITS.get(_name, Trait.NONE) | _trait
 
-_OTHER_DOMAINS = ("ai.onnx.ml", "ai.onnx.preview.training", "ai.onnx.preview")
 _RESERVED = frozenset({"ai.onnx", "builtin", "domain", "func", "onnx", "onnxruntime", "qsim", "quant"})
 
 
@@ -337,7 +336,7 @@ class Yield(Operation):
 
 DIALECT = Dialect("onnx", [NoValue, Yield], _make, doc="ONNX's operators, from onnx.defs.",
                   known=lambda: (f"onnx.{name}" for name in onnx_schema.names("")))  # fmt: skip
-DIALECT_AI = Dialect("ai", [], lambda name: _make(name) if _split(name)[0] in _OTHER_DOMAINS else None,
+DIALECT_AI = Dialect("ai", [], lambda name: _make(name) if _split(name)[0] in onnx_schema.STANDARD else None,
                      doc="Operators of ONNX's other domains (ai.onnx.ml, ai.onnx.preview.training).")  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from qir.ir.attributes import (
 from qir.ir.core import Operation
 from qir.ir.types import FloatType, IntegerType, NoneType, i1
 
-__all__ = ["Parameter", "Schema", "SchemaAttribute", "find", "names", "newest"]
+__all__ = ["KINDS", "STANDARD", "Parameter", "Schema", "SchemaAttribute", "find", "names", "newest"]
 
 STANDARD = ("", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.preview.training")
 """Domains that ONNX itself defines."""

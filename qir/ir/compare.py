@@ -26,9 +26,8 @@ def is_equal(a: Operation, b: Operation, *, names: bool = False, locations: bool
 def difference(a: Operation, b: Operation, *, names: bool = False, locations: bool = False) -> str | None:
     """The first difference in words, or None."""
     values: dict[Value, Value] = {}
-    pending: list[
-        tuple[Operation, Operation]
-    ] = []  # operands are compared last: graph regions use values before their definition
+    # Operands are compared last: graph regions use values before their definition.
+    pending: list[tuple[Operation, Operation]] = []
 
     def value_pair(where: str, x: Value, y: Value) -> str | None:
         if x.type != y.type:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from qir.dialects.func import FuncOp
 from qir.ir.attributes import Attribute, StringAttr, attribute
 from qir.ir.core import Operation, Value
 
@@ -27,14 +28,14 @@ def encode_attribute(cls: type[Operation] | None, name: str, value: Any) -> Attr
 def update_function(terminator: Operation, indices: Sequence[int], old: Value, new: Value) -> None:
     """A function's type follows what it returns; its outputs keep the names by which users know them."""
     func = terminator.parent_op
-    if func is None or func.name != "func.func":
+    if not isinstance(func, FuncOp):
         return
     if new.type != old.type:
-        func.update_type()  # type: ignore[attr-defined]
+        func.update_type()
     if old.name is not None and new.name != old.name:
         for index in indices:
-            if func.res_attr(index, OUTPUT_NAME) is None:  # type: ignore[attr-defined]
-                func.set_res_attr(index, OUTPUT_NAME, StringAttr(old.name))  # type: ignore[attr-defined]
+            if func.res_attr(index, OUTPUT_NAME) is None:
+                func.set_res_attr(index, OUTPUT_NAME, StringAttr(old.name))
 
 
 def describe(op: Operation) -> str:

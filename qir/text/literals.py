@@ -57,9 +57,10 @@ def dense_literal(text: str, type: TensorType, fail: Fail) -> TensorAttr:
     element = type.element
     if not type.is_static or type.shape is None:
         fail(0, len(text), f"the data of a tensor needs a static shape, {type} has none", None)
+    strings = False
     try:
-        strings = element_bits(element) < 0
-    except ValueError:
+        element_bits(element)
+    except ValueError:  # no numbers: ONNX's strings
         strings = True
     items, shape = _items(text, fail)
     count = type.count

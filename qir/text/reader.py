@@ -242,9 +242,8 @@ class Reader:
                 self._resolving.discard(name)
                 self._weight = outer
         self._weight += self._weights[name]
-        if (
-            self._weights[name] > _MAX_WEIGHT
-        ):  # a few lines of aliases of aliases can stand for more than any memory holds
+        # A few lines of aliases of aliases can stand for more than any memory holds.
+        if self._weights[name] > _MAX_WEIGHT:
             self.fail(start, start + len(name), f"the alias {name} expands to more than {_MAX_WEIGHT} parts")
         return value
 

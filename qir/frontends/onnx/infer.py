@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 from onnx import shape_inference
 
@@ -44,8 +46,8 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _set(message: object, field: object, value: object) -> None:
-    name = field.name  # type: ignore[attr-defined]
+def _set(message: Any, field: Any, value: Any) -> None:
+    name = field.name
     repeated = hasattr(value, "extend")
     if repeated:
         getattr(message, name).extend(value)

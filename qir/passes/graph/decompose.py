@@ -61,8 +61,7 @@ class PlainGemm(RewritePattern):
         if alpha != 1.0:
             b = replace_constant(rewriter, _scaled(right, alpha), b)
         if trans_a:
-            rows, inner = _matrix(a).shape  # type: ignore[union-attr, misc]
-            a = rewriter.op("onnx.Transpose", [a], {"perm": [1, 0]}, TensorType((inner, rows), f32)).result
+            a = _transposed(a, rewriter)
         attributes = {k: v for k, v in kept_attributes(op).items() if k == "transB"}
         if c is None or row is not None:
             bias = c if c is None or plain or row is None else replace_constant(rewriter, row, c)
@@ -76,12 +75,17 @@ class PlainGemm(RewritePattern):
         """A constant on the left: only MatMul is known with one."""
         b = op.operands[1]
         if op.attr("transB", 0):
-            rows, inner = _matrix(b).shape  # type: ignore[union-attr, misc]
-            b = rewriter.op("onnx.Transpose", [b], {"perm": [1, 0]}, TensorType((inner, rows), f32)).result
+            b = _transposed(b, rewriter)
         product = rewriter.op("onnx.MatMul", [a, b])
         if c is not None:
             product = rewriter.op("onnx.Add", [product.result, _times(c, beta, rewriter)])
         rewriter.replace(op, product)
+
+
+def _transposed(matrix: Value, rewriter: Rewriter) -> Value:
+    assert isinstance(matrix.type, TensorType) and matrix.type.shape is not None
+    shape = matrix.type.shape[::-1]
+    return rewriter.op("onnx.Transpose", [matrix], {"perm": [1, 0]}, matrix.type.with_shape(shape)).result
 
 
 def _shape(value: Value) -> tuple[int | None, ...] | None:

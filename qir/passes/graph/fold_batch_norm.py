@@ -77,10 +77,9 @@ def per_output_channel(op: Operation, weight: NDArray[Any], factor: NDArray[Any]
     return scaled.reshape(w.shape)
 
 
-def output_channels(op: Operation, weight: Value) -> int:
+def output_channels(op: Operation, weight: NDArray[Any]) -> int:
     """How many channels a Conv or ConvTranspose gives."""
-    shape = constant_array(weight).shape  # type: ignore[union-attr]
-    return int(shape[0]) if op.name == "onnx.Conv" else int(shape[1]) * int(op.attr("group", 1))
+    return int(weight.shape[0] if op.name == "onnx.Conv" else weight.shape[1] * op.attr("group", 1))
 
 
 def bias_of(m: Match, channels: int) -> NDArray[Any]:
@@ -130,7 +129,7 @@ def fold_conv_factor(x: Value, w: Value, b: Value, s: Value) -> Node:
 
 def _per_channel(name: str) -> Any:
     def holds(m: Match) -> bool:
-        return channel_vector(m[name], m.conv.results[0], output_channels(m.conv, m.w)) is not None
+        return channel_vector(m[name], m.conv.results[0], output_channels(m.conv, m.array("w"))) is not None
 
     return holds
 
@@ -140,7 +139,7 @@ fold_conv_factor.where("the constant is not one number per channel", _per_channe
 
 @fold_conv_factor.rewrite
 def _(m: Match, rewriter: Rewriter) -> Operation:
-    channels = output_channels(m.conv, m.w)
+    channels = output_channels(m.conv, m.array("w"))
     s = channel_vector(m.s, m.conv.results[0], channels)
     assert s is not None
     if m.root.name == "onnx.Div":
@@ -160,7 +159,7 @@ fold_conv_term.where("the constant is not one number per channel", _per_channel(
 
 @fold_conv_term.rewrite
 def _(m: Match, rewriter: Rewriter) -> Operation:
-    channels = output_channels(m.conv, m.w)
+    channels = output_channels(m.conv, m.array("w"))
     t = channel_vector(m.t, m.conv.results[0], channels)
     assert t is not None
     return rebuilt(m, rewriter, m.x, None, bias_of(m, channels) + (t if m.root.name == "onnx.Add" else -t))

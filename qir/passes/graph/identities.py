@@ -279,11 +279,13 @@ def _(m: Match, rewriter: Rewriter) -> Operation:
 
 
 def _dropped(m: Match, rewriter: Rewriter) -> Value:
-    return m.x  # type: ignore[no-any-return]
+    x: Value = m.x
+    return x
 
 
 def _inner(m: Match, rewriter: Rewriter) -> Value:
-    return m.inner.results[0]  # type: ignore[no-any-return]
+    inner: Value = m.inner.results[0]
+    return inner
 
 
 _NO_OPS = [

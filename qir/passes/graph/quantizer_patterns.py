@@ -34,12 +34,14 @@ fold_encode_of_decode.where("the types differ", lambda m: m.i.type == m.root.res
 
 @fold_repeated_fake.rewrite
 def _(m: Match, rewriter: Rewriter) -> Value:
-    return m.inner.results[0]  # type: ignore[no-any-return]
+    inner: Value = m.inner.results[0]
+    return inner
 
 
 @fold_encode_of_decode.rewrite
 def _(m: Match, rewriter: Rewriter) -> Value:
-    return m.i  # type: ignore[no-any-return]
+    codes: Value = m.i
+    return codes
 
 
 QUANTIZERS = [fold_repeated_fake, fold_encode_of_decode]
