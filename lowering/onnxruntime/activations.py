@@ -9,6 +9,7 @@ from __future__ import annotations
 from qir.dialects.qsim import QuantizerOp
 from qir.ir import Operation, TensorType, Trait, f32, i8, ui8
 from qir.lowering.onnxruntime.dialect import DequantizeLinearOp
+from qir.passes.quantize.queries import symbol
 from qir.rewrite import Match, Node, Quantizer, RewritePattern, Rewriter, Value, encode, onnx, pattern, rest
 from qir.rewrite.constants import constant_array, is_absent
 
@@ -117,7 +118,7 @@ class ActivationOnCodes(RewritePattern):
         if x.defining_op is None or x.defining_op.name not in INTEGER or not x.has_one_use():
             return False
         assert isinstance(codes, TensorType)
-        quantizer = rewriter.lookup(op, op.attributes["quantizer"].root)  # type: ignore[attr-defined]
+        quantizer = rewriter.lookup(op, symbol(op))
         assert isinstance(quantizer, QuantizerOp)
         scheme, (scale, zero) = quantizer.scheme, quantizer.parameters()
         plain = scheme.rounding == "half_even" and scheme.saturate and not scheme.zero_inside

@@ -19,6 +19,7 @@ from qir.lowering.onnxruntime.dialect import (
     DynamicQuantizeLinearOp,
     QuantizeLinearOp,
 )
+from qir.passes.quantize.queries import symbol
 from qir.rewrite import PatternSet, RewritePattern, Rewriter, Value
 
 if TYPE_CHECKING:
@@ -115,13 +116,13 @@ class _Lowering(RewritePattern):
 
         from qir.ir.tensors import numpy_dtype
 
-        name = op.attributes["quantizer"].root  # type: ignore[attr-defined]
+        name = symbol(op)
         quantizer = rewriter.lookup(op, name)
         assert isinstance(quantizer, QuantizerOp)
         layout = layout_of(quantizer, type, op)
 
-        def lookup(symbol: str) -> Any:
-            return rewriter.lookup(op, symbol)
+        def lookup(other: str) -> Any:
+            return rewriter.lookup(op, other)
 
         scale = quantizer_scale(quantizer, lookup, op)
         if scale.size == 1 and not layout.block:
@@ -175,7 +176,7 @@ class LowerEncode(_Lowering):
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         x, y = op.operands[0], op.results[0]
         assert isinstance(x.type, TensorType) and isinstance(y.type, TensorType)
-        quantizer = rewriter.lookup(op, op.attributes["quantizer"].root)  # type: ignore[attr-defined]
+        quantizer = rewriter.lookup(op, symbol(op))
         assert isinstance(quantizer, QuantizerOp)
         if quantizer.scheme.is_narrow:
             raise op.error(f"cannot express @{quantizer.sym_name}: QuantizeLinear saturates to the whole of "
@@ -224,7 +225,7 @@ class LowerDynamicEncode(RewritePattern):
     roots = ("qsim.encode_dynamic",)
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        quantizer = rewriter.lookup(op, op.attributes["quantizer"].root)  # type: ignore[attr-defined]
+        quantizer = rewriter.lookup(op, symbol(op))
         assert isinstance(quantizer, QuantizerOp)
         scheme = quantizer.scheme
         plain = scheme.rounding == "half_even" and not (scheme.zero_inside or scheme.pow2 or scheme.is_narrow)
