@@ -25,7 +25,7 @@ from qir.ir.location import UNKNOWN, Location
 from qir.ir.types import NoneType, Type, none
 
 if TYPE_CHECKING:
-    from qir.ir.definition import _AttrField, _OperandField
+    from qir.ir.definition import AttrField, OperandField
     from qir.ir.verifier import Verifier
 
 __all__ = [
@@ -156,13 +156,13 @@ class OnnxDefinition(OpDefinition):
     """The definition of an operator; checks against the schema of the version that holds for an operation."""
 
     def __init__(self, name: str, schema: Schema) -> None:
-        fields: list[_OperandField] = []
+        fields: list[OperandField] = []
         kinds = {"single": operand, "optional": optional_operand, "variadic": variadic_operand}
         for parameter in schema.inputs:
             field = kinds[parameter.option](ANY, parameter.doc)
             field.name = parameter.name
             fields.append(field)
-        attributes: dict[str, _AttrField[Any]] = {}
+        attributes: dict[str, AttrField[Any]] = {}
         for known in schema.attributes.values():
             if known.kind not in ("GRAPH", "GRAPHS"):
                 attributes[known.name] = optional_attr(_kind(schema, known.name), known.default, known.doc)
@@ -185,7 +185,7 @@ class OnnxDefinition(OpDefinition):
         """The schema at an opset version, the newest for None."""
         return self.schema if version is None else onnx_schema.find(self.domain, self.op_type, version)
 
-    def segment(self, op: Operation, field: _OperandField) -> tuple[Value, ...]:
+    def segment(self, op: Operation, field: OperandField) -> tuple[Value, ...]:
         found = op.operands[field.position :] if field.variadic else op.operands[field.position : field.position + 1]
         return found if field.variadic else tuple(v for v in found if not is_absent(v))
 

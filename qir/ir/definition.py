@@ -66,8 +66,11 @@ __all__ = [
     "TENSOR",
     "TYPE",
     "UNIT",
+    "AttrField",
     "AttrKind",
     "OpDefinition",
+    "OperandField",
+    "ResultField",
     "TypeConstraint",
     "attr",
     "op_def",
@@ -95,7 +98,9 @@ class _Field:
         self.name = name
 
 
-class _OperandField(_Field):
+class OperandField(_Field):
+    """Base of what stands for operands; `position` is that among the fields."""
+
     variadic = optional = False
 
     def __init__(self, constraint: TypeConstraint, doc: str = "") -> None:
@@ -108,7 +113,7 @@ class _OperandField(_Field):
         return definition.segment(op, self)
 
 
-class operand(_OperandField):
+class operand(OperandField):
     """Exactly one operand."""
 
     @overload
@@ -119,7 +124,7 @@ class operand(_OperandField):
         return self if op is None else self.slice(op)[0]
 
 
-class optional_operand(_OperandField):
+class optional_operand(OperandField):
     """One operand or none."""
 
     optional = True
@@ -135,7 +140,7 @@ class optional_operand(_OperandField):
         return values[0] if values else None
 
 
-class variadic_operand(_OperandField):
+class variadic_operand(OperandField):
     """Any number of operands."""
 
     variadic = True
@@ -148,7 +153,9 @@ class variadic_operand(_OperandField):
         return self if op is None else self.slice(op)
 
 
-class _ResultField(_Field):
+class ResultField(_Field):
+    """Base of what stands for results."""
+
     variadic = False
 
     def __init__(self, constraint: TypeConstraint, doc: str = "") -> None:
@@ -156,7 +163,7 @@ class _ResultField(_Field):
         self.position = 0
 
 
-class result(_ResultField):
+class result(ResultField):
     """Exactly one result."""
 
     @overload
@@ -167,7 +174,7 @@ class result(_ResultField):
         return self if op is None else op.results[self.position]
 
 
-class variadic_result(_ResultField):
+class variadic_result(ResultField):
     """All results from here on; stands last."""
 
     variadic = True
@@ -180,7 +187,9 @@ class variadic_result(_ResultField):
         return self if op is None else op.results[self.position :]
 
 
-class _AttrField(_Field, Generic[T]):
+class AttrField(_Field, Generic[T]):
+    """Base of what stands for an attribute."""
+
     required = False
 
     def __init__(self, kind: AttrKind[T], default: T | None = None, doc: str = "") -> None:
@@ -193,7 +202,7 @@ class _AttrField(_Field, Generic[T]):
             op.attributes[self.name] = self.kind.encode(value)
 
 
-class attr(_AttrField[T]):
+class attr(AttrField[T]):
     """An attribute that is always there: required, unless it has a default."""
 
     def __init__(self, kind: AttrKind[T], default: T | None = None, doc: str = "") -> None:
@@ -211,7 +220,7 @@ class attr(_AttrField[T]):
         return cast(T, self.default) if value is None else self.kind.decode(value)
 
 
-class optional_attr(_AttrField[T]):
+class optional_attr(AttrField[T]):
     """An attribute or None."""
 
     @overload
@@ -250,8 +259,8 @@ class OpDefinition:
     SEGMENTS: ClassVar[str] = "operandSegmentSizes"
 
     def __init__(
-        self, name: str, doc: str, operands: Sequence[_OperandField] = (), results: Sequence[_ResultField] = (),
-        attributes: Mapping[str, _AttrField[Any]] | None = None, regions: Sequence[region] = (),
+        self, name: str, doc: str, operands: Sequence[OperandField] = (), results: Sequence[ResultField] = (),
+        attributes: Mapping[str, AttrField[Any]] | None = None, regions: Sequence[region] = (),
     ) -> None:  # fmt: skip
         self.name, self.doc = name, doc
         self.operands, self.results, self.regions = tuple(operands), tuple(results), tuple(regions)
@@ -288,7 +297,7 @@ class OpDefinition:
             raise ValueError(f"needs '{self.SEGMENTS}' with {len(fields)} sizes that add up to its {count} operands")
         return segments.values
 
-    def segment(self, op: Operation, field: _OperandField) -> tuple[Value, ...]:
+    def segment(self, op: Operation, field: OperandField) -> tuple[Value, ...]:
         if not self.flexible:
             return op.operands[field.position : field.position + 1]
         sizes = self.sizes(op)
@@ -304,7 +313,7 @@ class OpDefinition:
             except ValueError as error:
                 yield str(error)
                 return
-            fields: Sequence[_OperandField] = [
+            fields: Sequence[OperandField] = [
                 f for f, size in zip(self.operands, sizes, strict=True) for _ in range(size)
             ]
         else:
@@ -353,9 +362,9 @@ def op_def(name: str, traits: Trait = Trait.NONE) -> Callable[[C], C]:
         definition = OpDefinition(
             name,
             cls.__doc__ or "",
-            [f for f in fields.values() if isinstance(f, _OperandField)],
-            [f for f in fields.values() if isinstance(f, _ResultField)],
-            {k: f for k, f in fields.items() if isinstance(f, _AttrField)},
+            [f for f in fields.values() if isinstance(f, OperandField)],
+            [f for f in fields.values() if isinstance(f, ResultField)],
+            {k: f for k, f in fields.items() if isinstance(f, AttrField)},
             [f for f in fields.values() if isinstance(f, region)],
         )
         body = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__", "__slots__")}
