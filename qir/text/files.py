@@ -9,6 +9,7 @@ import tempfile
 from qir.ir.attributes import ArrayAttr, Attribute, StringAttr
 from qir.ir.core import Operation
 from qir.ir.diagnostics import fail
+from qir.ir.files import whole_file
 from qir.ir.tensors import Tensor
 from qir.text.printer import Printer
 from qir.text.resources import RESOURCE_FILES
@@ -53,17 +54,8 @@ def _write_text(path: str, text: str) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".qir-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def _write_weights(path: str, resources: dict[str, Tensor], written: list[str]) -> list[str]:
