@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from qir.dialects.cast_syntax import CastOp
-from qir.ir.attributes import Attribute, StringAttr
+from qir.ir.attributes import Attribute, DictAttr, IntegerAttr, StringAttr
 from qir.ir.context import Dialect
 from qir.ir.core import Block, Operation, Region, Trait
 from qir.ir.definition import ANY, STRING, op_def, optional_attr, region, variadic_operand, variadic_result
 from qir.ir.location import UNKNOWN, Location
+from qir.ir.verifier import Verifier
 
 __all__ = ["DIALECT", "ModuleOp", "UnrealizedConversionCastOp", "empty_module"]
 
@@ -28,6 +29,12 @@ class ModuleOp(Operation):
     @property
     def body(self) -> Block:
         return self.regions[0].block
+
+    def verify_op(self, verifier: Verifier) -> Iterator[str]:
+        stated = self.attributes.get("onnx.opset")  # what all operators of ONNX are read by: it must not go unnoticed
+        fine = isinstance(stated, DictAttr) and all(isinstance(version, IntegerAttr) for _, version in stated.entries)
+        if stated is not None and not fine:
+            yield f"has the opset {stated}, which is no dictionary of versions by domain ({{ai.onnx = 17 : i64}})"
 
 
 @op_def("builtin.unrealized_conversion_cast", Trait.PURE)

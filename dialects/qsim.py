@@ -172,6 +172,9 @@ class QuantizerOp(Operation):
         for ref in refs:
             if ref is not None and not isinstance(verifier.lookup(self, ref), QuantizerOp):
                 yield f"@{self.sym_name} names @{ref}, which is no quantizer"
+        around = self._cycle(verifier)
+        if around and self.sym_name == min(around):
+            yield f"the parameters of @{self.sym_name} depend on themselves: @{' of @'.join((*around, around[0]))}"
         scale = self.scale
         if scale is not None:
             if not isinstance(scale.type.element, FloatType):
@@ -190,6 +193,29 @@ class QuantizerOp(Operation):
             codes = zero.numpy()
             if codes.size and not (codes.min() >= scheme.qmin and codes.max() <= scheme.qmax):
                 yield f"@{self.sym_name}: the zero point must lie in {scheme.qmin}:{scheme.qmax}"
+
+
+    def _references(self) -> list[str]:
+        """The quantizers that the parameters come from."""
+        named = (self.scale_by, self.zero_by, *(self.product or ()))
+        return [r if isinstance(r, str) else r.root for r in named if isinstance(r, (str, SymbolRefAttr))]
+
+    def _cycle(self, verifier: Verifier) -> list[str]:
+        """Names from this quantizer back to itself, empty where there is no way."""
+        paths = [[self.sym_name]]
+        seen: set[str] = set()
+        while paths:
+            path = paths.pop()
+            last = verifier.lookup(self, path[-1])
+            if not isinstance(last, QuantizerOp):
+                continue
+            for name in last._references():
+                if name == self.sym_name:
+                    return path
+                if name not in seen:
+                    seen.add(name)
+                    paths.append([*path, name])
+        return []
 
 
 def scheme_attributes(scheme: Scheme) -> dict[str, Attribute]:
@@ -295,7 +321,7 @@ def _verify_product(op: Operation, quantizer: QuantizerOp) -> Iterator[str]:
             for name in (definer.attr("quantizer"),)
             if isinstance(name, SymbolRefAttr)
         }
-        for ref in refs:
+        for ref in dict.fromkeys(refs):
             if ref not in edges:
                 yield (f"is product(@{', @'.join(refs)}), but its user '{user.name}' has no input quantized by @{ref}")
 

@@ -9,14 +9,15 @@ import sys
 import tempfile
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from qir.analysis import TensorError, main_function, quantization_errors, write_report
-from qir.ir import Context, Operation, fail
+from qir.calibration.functions import said
+from qir.ir import Context, Operation, QirError, fail, verify
 from qir.passes import Instrumentation, Nested, Pass, PassManager, option_specs, parse_pipeline
 from qir.passes.base import format_value, parse_value
 from qir.passes.progress import track
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QuantizeResult", "export_module", "make_pipeline", "quantize"]
 
+SCORER = "it gets a function from a dictionary of inputs to one of outputs, and returns a number or some by name"
 REPORT_ELEMENTS = 600_000
 """The report measures on 4 to 32 samples, and between these on inputs of about so many elements in all: enough
 to rank tensors, and little beside the calibration."""
@@ -103,6 +105,7 @@ def load_model(model: str | Path | ModuleOp, ctx: Context) -> ModuleOp:
     module = parse_file(str(model), ctx)
     if not any(op.name == "func.func" for op in module.body):
         fail(str(model), f"{model} holds no function", "a model is a func.func in the module")
+    verify(module)
     return module
 
 
@@ -226,12 +229,17 @@ def _staged(out: Path | None) -> Iterator[Path]:
     if out is not None:
         if out.exists() and not out.is_dir():
             fail(str(out), f"{out} is a file", "-o takes the name of a folder")
+    made = [] if out is None else [p for p in (out, *out.parents) if not p.exists()]
+    if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".qir-", dir=out))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        for path in made:
+            with suppress(OSError):  # it holds the results
+                path.rmdir()
 
 
 def _moved(file: Artifact, folder: Path, out: Path) -> Artifact:
@@ -304,12 +312,27 @@ def _scorer(evaluate: str | Callable[..., Any] | None) -> Callable[[Callable[...
         found = getattr(importlib.import_module(module), function, None)
     except ImportError as error:
         fail(None, f"the module '{module}' cannot be imported: {error}", f"it is looked for in {here} too")
+    except (Exception, SystemExit) as error:
+        fail(None, f"the module '{module}' cannot be imported: {said(error)}")
     finally:
         sys.path.remove(here)
     if not callable(found):
         fail(None, f"the module '{module}' has no function '{function}'")
     scorer: Callable[[Callable[..., Any]], Any] = found
-    return scorer
+
+    def score(run: Callable[..., Any]) -> Any:
+        try:
+            value = scorer(run)
+        except QirError:
+            raise
+        except (Exception, SystemExit) as error:
+            fail(None, f"{evaluate} failed: {said(error)}", SCORER)
+        for number in value.values() if isinstance(value, Mapping) else (value,):
+            if isinstance(number, str) or not hasattr(number, "__float__"):
+                fail(None, f"{evaluate} gave {number!r}, which is no number", SCORER)
+        return value
+
+    return score
 
 
 def _runner(path: Path, target: Target, ctx: Context) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

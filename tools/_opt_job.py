@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qir.tools._terminal import Streams, Usage
+from qir.tools._terminal import Streams, Usage, existing, no_model_file
 
 if TYPE_CHECKING:
     from qir.ir import Context, Diagnostic, Operation
@@ -38,9 +38,14 @@ class Job:
         self.outputs: list[str] = []
 
     def _counters(self) -> dict[str, Any]:
+        from qir.ir import QirError
         from qir.rewrite.control import DebugCounter
 
-        return dict(DebugCounter.parse(text) for text in self.args.debug_counter)
+        try:
+            return dict(DebugCounter.parse(text) for text in self.args.debug_counter)
+        except QirError as error:
+            found = error.diagnostics[0]
+            raise Usage(f"qir-opt: error: {found.message} ({found.hint})\n", 2) from None
 
     # ------------------------------------------------------------ the whole
     def run(self) -> int:
@@ -49,10 +54,11 @@ class Job:
             from qir.ir import fail
 
             fail(args.output, f"there is no folder {Path(args.output).parent}", "make it first, or give another -o")
+        no_model_file(args.output)
         manager = self._manager()  # a wrong pipeline is an error before anything is read
         if args.dump_pass_pipeline and not args.run_reproducer:
             self.streams.stderr.write(f"{manager}\n")
-        path = args.input
+        path = args.input if args.input == "-" else str(existing(args.input))
         if path != "-" and Path(path).suffix == ".onnx":
             if args.split_input_file or args.verify_diagnostics or args.run_reproducer:
                 raise Usage("qir-opt: error: --split-input-file and the like need text\n", 2)

@@ -18,7 +18,7 @@ from qir.passes.progress import Progress
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["ArgumentParser", "Bars", "Streams", "Usage", "console", "run_tool"]
+__all__ = ["ArgumentParser", "Bars", "Streams", "Usage", "console", "count", "existing", "no_model_file", "run_tool"]
 
 
 @attrs.frozen
@@ -94,6 +94,9 @@ def run_tool(
         place = f"{error.filename}: " if error.filename else ""
         streams.stderr.write(f"{place}{Severity.ERROR.value}: {error.strerror or error}\n")
         return 1
+    except MemoryError as error:
+        streams.stderr.write(f"error: there is not enough memory: {error}\n")
+        return 1
     except KeyboardInterrupt:
         streams.stderr.write("interrupted\n")
         return 130
@@ -150,7 +153,7 @@ class Bars(Progress):
             self.bars.remove_task(self.open.pop())
 
 
-def existing(path: str) -> Path:
+def existing(path: str, what: str = "a model file: .onnx or .qir") -> Path:
     """A path of a file that is there. Raises QirError, with the nearest name beside it."""
     import difflib
 
@@ -158,10 +161,26 @@ def existing(path: str) -> Path:
 
     found = Path(path)
     if found.is_dir():
-        fail(path, f"{path} is a folder", "give a model file: .onnx or .qir")
+        fail(path, f"{path} is a folder", f"give {what}")
     if not found.exists():
-        near = difflib.get_close_matches(
-            found.name, [p.name for p in found.parent.glob("*")] if found.parent.is_dir() else [], 1
-        )
+        beside = [p.name for p in found.parent.glob(f"*{found.suffix}")] if found.parent.is_dir() else []
+        near = difflib.get_close_matches(found.name, beside, 1)
+        if not near and found.parent.is_dir():  # the ending itself may be misspelt
+            near = difflib.get_close_matches(found.name, [p.name for p in found.parent.glob("*")], 1, 0.8)
         fail(path, f"there is no file {path}", f"did you mean {found.parent / near[0]}?" if near else None)
     return found
+
+
+def no_model_file(path: str) -> None:
+    """Text is not written over a model in another format. Raises QirError for the name of one."""
+    from qir.ir import fail
+
+    if Path(path).suffix == ".onnx":
+        fail(path, f"{path} would get text, its name says ONNX", "give -o NAME.qir")
+
+
+def count(text: str) -> int:
+    """A type of arguments: a number that is not negative."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 on")
+    return int(text)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from qir.tools._terminal import ArgumentParser, Streams, Usage, run_tool
+from qir.tools._terminal import ArgumentParser, Streams, Usage, count, run_tool
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -81,7 +81,7 @@ def _parser() -> ArgumentParser:
     p.add_argument("a", metavar="A", help="the reference: .onnx or .qir")
     p.add_argument("b", metavar="B", help="what is measured against it")
     p.add_argument("--data", metavar="D", required=True, help=DATA_HELP)
-    p.add_argument("--samples", type=int, default=32, metavar="N", help="how many samples (default: 32; 0: all)")
+    p.add_argument("--samples", type=count, default=32, metavar="N", help="how many samples (default: 32; 0: all)")
     p.add_argument("--device", default="cpu", help="cpu (default), cuda, …")
 
     p = commands.add_parser("targets", help="list the targets, or print one's data sheet")
@@ -138,11 +138,13 @@ def _run_model(args: Namespace, streams: Streams) -> int:
         if name in inputs:
             raise Usage(f"qir run: error: --input {name} is given twice\n", 2)
         try:
-            inputs[name] = np.load(existing(file), allow_pickle=False)
+            inputs[name] = np.load(existing(file, "an .npy file"), allow_pickle=False)
         except (ValueError, EOFError) as error:
             fail(file, f"{file} is no array: {error}", "write it with numpy.save")
         if not isinstance(inputs[name], np.ndarray):
             fail(file, f"{file} holds several arrays", "give an .npy with one")
+    if args.output and Path(args.output).exists() and not Path(args.output).is_dir():
+        fail(args.output, f"{args.output} is a file", "-o takes the name of a folder")
     results = run(load(existing(args.model)), inputs, device=args.device)
     for name, array in results.items():
         shape = "x".join(map(str, array.shape)) or "scalar"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from qir.tools._opt_job import Job
-from qir.tools._terminal import ArgumentParser, Streams, Usage, run_tool
+from qir.tools._terminal import ArgumentParser, Streams, Usage, count, run_tool
 
 __all__ = ["main"]
 
@@ -41,7 +41,7 @@ def _parser() -> ArgumentParser:
     add = group.add_argument
     add("--print-op-generic", action="store_true", help="MLIR's generic form, which mlir-opt reads too")
     add("--print-debuginfo", action="store_true", help="all locations")
-    add("--elide-resources", type=int, metavar="N", help="leave out the data of tensors of more than N elements")
+    add("--elide-resources", type=count, metavar="N", help="leave out the data of tensors of more than N elements")
     add("--no-output", action="store_true", help="print no module")
 
     group = parser.add_argument_group("checking")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from qir.tools._terminal import ArgumentParser, Streams, run_tool
+from qir.tools._terminal import ArgumentParser, Streams, count, existing, no_model_file, run_tool
 
 if TYPE_CHECKING:
     from qir.ir import Context, Diagnostic
@@ -37,7 +37,7 @@ def _parser() -> ArgumentParser:
     group.add_argument("--print-op-generic", action="store_true", help="MLIR's generic form, which mlir-opt reads too")
     group.add_argument("--print-debuginfo", action="store_true", help="all locations")
     group.add_argument(
-        "--elide-resources", type=int, metavar="N", help="leave out the data of tensors of more than N elements"
+        "--elide-resources", type=count, metavar="N", help="leave out the data of tensors of more than N elements"
     )
     return parser
 
@@ -65,7 +65,8 @@ def _import(args: argparse.Namespace, ctx: Context, streams: Streams) -> int:
     from qir.frontends.onnx import import_onnx
     from qir.text import print_module, write_module
 
-    module = import_onnx(args.input, ctx)
+    no_model_file(args.output)
+    module = import_onnx(existing(args.input), ctx)
     generic, debuginfo, elide = args.print_op_generic, args.print_debuginfo, args.elide_resources
     if args.output == "-":
         streams.stdout.write(print_module(module, generic=generic, debuginfo=debuginfo, elide=elide))
@@ -75,12 +76,14 @@ def _import(args: argparse.Namespace, ctx: Context, streams: Streams) -> int:
 
 
 def _export(args: argparse.Namespace, ctx: Context, streams: Streams) -> int:
-    from qir.ir import verify
+    from qir.ir import fail, verify
     from qir.job import export_module
     from qir.text import parse_file, parse_module
 
-    module = parse_module(streams.stdin.read(), ctx) if args.input == "-" else parse_file(args.input, ctx)
+    module = parse_module(streams.stdin.read(), ctx) if args.input == "-" else parse_file(existing(args.input), ctx)
     verify(module)
+    if args.input != "-" and Path(args.output).exists() and Path(args.output).samefile(args.input):
+        fail(args.output, f"{args.output} is what is to be exported", "give another -o")
     for artifact in export_module(module, Path(args.output), args.export, ctx):
         how = f"; {artifact.command}" if getattr(artifact, "command", "") else ""
         streams.print(f"{artifact.path}: {artifact.what}{how}")

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import torch
 
+from qir.interpreter.device import find_device
 from qir.interpreter.functions import bound_attributes, model_functions
 from qir.interpreter.inputs import check_inputs
 from qir.interpreter.lookup import (
@@ -79,7 +80,7 @@ class Plan:
         if uncalibrated not in ("error", "passthrough"):
             raise ValueError(f"uncalibrated is 'error' or 'passthrough', not {uncalibrated!r}")
         self.module = module
-        self.device = torch.device(device)
+        self.device = find_device(device)
         self.function = find_function(module, function)
         self._taps: Taps = {}
         symbols = symbols_of(module)
@@ -301,7 +302,9 @@ class _BlockPlan:
                 slots[slot] = None
 
 
-_FAILURES = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
+_FAILURES = (
+    RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError,
+)  # fmt: skip
 """What torch and kernels raise for operands that an operation cannot take; QirError is none of them."""
 
 

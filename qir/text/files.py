@@ -32,6 +32,8 @@ def write_module(
     not possible). Files appear whole or not at all. Raises QirError where something cannot be written.
     """
     name = os.fspath(path)
+    if os.path.isdir(name):
+        fail(name, "cannot be written: it is a folder", "give the name of a file")
     printer = Printer(op, generic=generic, debuginfo=debuginfo, elide=elide)
     text = printer.text()
     written: list[str] = []

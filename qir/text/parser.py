@@ -17,7 +17,7 @@ from qir.ir.types import Type
 from qir.text.lexer import Input, Token
 from qir.text.reader import Reader, TooDeepError
 from qir.text.resources import bind_resources
-from qir.text.scanner import check_brackets
+from qir.text.scanner import balanced, check_brackets
 
 if TYPE_CHECKING:
     from qir.dialects.builtin import ModuleOp
@@ -111,9 +111,12 @@ def _run(reader: Reader) -> None:
                 feed(Token("$END", "", len(reader.source.text)), True)
                 return
             except lark.UnexpectedToken as error:
-                reader.syntax_errors += 1
-                reader.report(reader.syntax_error(error))
                 start = getattr(error.token, "start", len(reader.source.text))
+                # After an error, a bracket too many or too few at the top is most likely its consequence.
+                consequence = len(reader.frames) == 1 and error.token.type in ("RBRACE", "$END")
+                if not (reader.syntax_errors and consequence):
+                    reader.report(reader.syntax_error(error))
+                reader.syntax_errors += 1
             except TooDeepError as error:
                 reader.syntax_errors += 1
                 reader.report(error)
@@ -122,6 +125,7 @@ def _run(reader: Reader) -> None:
                 reader.syntax_errors += 1
                 reader.report(error)
                 start = piece.position
+            start = _past_body(reader.source, start)
             resumed = _resume(reader.source.text, start, resumed)
             if resumed < 0:
                 return
@@ -133,6 +137,19 @@ def _run(reader: Reader) -> None:
     finally:
         actions.reader = None
         reader.piece = None
+
+
+def _past_body(source: Source, start: int) -> int:
+    """Where a line that could not be read from `start` on opens regions, the end of the last one, else `start`."""
+    text = source.text
+    if not text[text.rfind("\n", 0, start) + 1 : start].strip():
+        return start
+    while (end := text.find("\n", start)) >= 0 and text[start:end].rstrip().endswith("{"):
+        try:
+            start = balanced(source, text.rindex("{", start, end))
+        except QirError:
+            break
+    return start
 
 
 def _resume(text: str, start: int, resumed: int) -> int:

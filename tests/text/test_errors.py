@@ -117,6 +117,20 @@ def test_whole_texts(text: str, place: str, message: str) -> None:
     assert message in found[0] and found[0].startswith(f"f.qir:{place}"), found[0]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "module {\n  func.func @f(%x: tensor<2xq32>) {\n    %0 = onnx.Relu(%x) : (i8) -> i8\n    return\n  }\n}\n",
+        "module attributes {a = [1 2]} {\n  func.func @f() {\n    return\n  }\n}\n",
+        'module attributes {a = "x\n} {\n}\n',
+        "module {\n  func.func @f(%c: tensor<i1>) {\n    onnx.If(%c) a ({\n      %a = onnx.NoValue() : () -> none\n"
+        "    }, {\n      %b = onnx.NoValue() : () -> none\n    }) : (tensor<i1>) -> ()\n    return\n  }\n}\n",
+    ],
+)
+def test_a_head_that_cannot_be_read_spoils_nothing_after_its_body(text: str) -> None:
+    assert len(errors(text)) == 1
+
+
 def test_aliases_of_aliases_do_not_grow_without_bound() -> None:
     lines = ['#a0 = loc("x")', *(f"#a{i} = loc(callsite(#a{i - 1} at #a{i - 1}))" for i in range(1, 60))]
     found = errors("\n".join((*lines, "t.a() : () -> () loc(#a59)")))

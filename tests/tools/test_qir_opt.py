@@ -81,14 +81,14 @@ def test_reads_onnx_models(tmp_path: Path):
 @pytest.mark.parametrize(
     ("argv", "status", "message"),
     [
-        (["/no/such/file.qir"], 1, "cannot be read"),
+        (["/no/such/file.qir"], 1, "there is no file"),
         (["/no/such/file.onnx"], 1, "error"),
         (["-", "-o", "/no/such/folder/x.qir"], 1, "there is no folder /no/such/folder"),
         (["--no-such-flag"], 2, "no flag and no pass"),
         (["a.qir", "b.qir"], 2, "unrecognized arguments: b.qir"),
-        (["-", "--elide-resources=few"], 2, "invalid int value"),
+        (["-", "--elide-resources=few"], 2, "no number"),
         (["-", "--remarks=("], 2, "no regular expression"),
-        (["-", "--debug-counter=x=3"], 1, "is no counter"),
+        (["-", "--debug-counter=x=3"], 2, "is no counter"),
         (["-", "--run-reproducer", "--cse"], 2, "takes the pipeline from the input"),
         (["-", "--print-ir-before=csee"], 2, "did you mean 'cse'"),
         (["-", "-p", "cse(x)"], 1, "'cse' is no operation"),

@@ -50,6 +50,9 @@ class Calibrate(Pass):
         assert isinstance(module, ModuleOp)
         if not 50.0 < self.p <= 100.0:
             raise module.error(f"calibrate{{p={self.p}}}: a percentile lies between 50 and 100")
+        for name, number in (("samples", self.samples), ("batch", self.batch)):
+            if number < 0:
+                raise module.error(f"calibrate{{{name}={number}}}: it must not be negative", "0 leaves it open")
         specs, records = self.records(module) if self.data else ([], None)
         method = Method(self.method, self.weights, self.p)
         count = calibrate(module, ctx, records, specs, method, self.batch, self.samples, self.again, self.device)
