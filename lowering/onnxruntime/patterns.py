@@ -6,6 +6,7 @@ own. The patterns of `activations` run with these.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -81,24 +82,20 @@ def layout_of(quantizer: QuantizerOp, type: TensorType, at: Operation) -> Layout
     return Layout(blocked[0], sizes[blocked[0]])
 
 
-def quantizer_scale(quantizer: QuantizerOp, lookup: Any, at: Operation) -> NDArray[Any]:
-    """The float32 scales of a calibrated quantizer; those of a product are multiplied out as the kernels do.
+def quantizer_scale(quantizer: QuantizerOp, lookup: Callable[[str], Any], at: Operation) -> NDArray[Any]:
+    """The float32 scales of a calibrated quantizer; `lookup` gives the quantizer of a name.
 
-    `lookup` gives the quantizer of a name. Raises QirError at `at` where they are not known.
+    Raises QirError at `at` where they are not known.
     """
-    import numpy as np
+    from qir.interpreter.quantizers import quantizer_parameters
 
-    if quantizer.product is not None:
-        product = quantizer.scheme.product
-        assert product is not None
-        x, w = (quantizer_scale(lookup(name), lookup, at) for name in (product.x, product.w))
-        factor = np.float32(product.factor)
-        return np.asarray(np.multiply(np.multiply(x, w.reshape(-1) if w.ndim > 1 else w), factor), np.float32)
-    if quantizer.scale is None:
+    found = quantizer_parameters(quantizer, lookup)
+    if found is None:
         raise at.error(
             f"needs the scale of @{quantizer.sym_name}, which is not calibrated", "run calibrate before lowering"
         )
-    return quantizer.scale.numpy().astype(np.float32)
+    scale: NDArray[Any] = found[0].float().numpy()
+    return scale
 
 
 # ---------------------------------------------------------------------- encode, decode

@@ -102,7 +102,8 @@ def _no_mask(op: Operation) -> bool:
 
 WEIGHT_CONSTANT = _constant("W")
 FLOAT_RESULT = Constraint(
-    "its numbers are floats", "its numbers are no floats (shapes, indices, masks)",
+    "its numbers are floats",
+    "its numbers are no floats (shapes, indices, masks)",
     lambda op: not isinstance(t := op.results[0].type, TensorType) or isinstance(t.element, FloatType),
 )
 NO_MASK = Constraint("no operand is a mask", "a constant operand is a mask: its numbers reach 10000", _no_mask)

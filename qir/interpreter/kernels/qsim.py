@@ -9,10 +9,10 @@ import torch
 from qir import numerics
 from qir.dialects.qsim import QuantizerOp
 from qir.interpreter.node import Node
+from qir.interpreter.quantizers import quantizer_parameters
 from qir.interpreter.registry import Kernel, kernel
-from qir.interpreter.values import as_tensor, torch_dtype
+from qir.interpreter.values import torch_dtype
 from qir.ir import SymbolRefAttr
-from qir.numerics.scheme import Scheme
 
 __all__ = ["parameters", "quantizer_of"]
 
@@ -27,26 +27,13 @@ def quantizer_of(node: Node) -> QuantizerOp:
     return found
 
 
-def parameters(node: Node, quantizer: QuantizerOp, scheme: Scheme) -> tuple[Any, Any] | None:
-    """Scale and zero point on the device, a product's computed from its two quantizers; None when not calibrated."""
-    scale, zero = quantizer.parameters()
-    if scale is not None:
-        return as_tensor(scale, node.device), None if zero is None else as_tensor(zero, node.device)
-    if scheme.product is None:
+def parameters(node: Node, quantizer: QuantizerOp) -> tuple[Any, Any] | None:
+    """Scale and zero point on the device; None when not calibrated."""
+    found = quantizer_parameters(quantizer, node.settings.symbols.get)
+    if found is None:
         return None
-    scales = []
-    for name in (scheme.product.x, scheme.product.w):
-        factor = node.settings.symbols.get(name)
-        if not isinstance(factor, QuantizerOp):
-            raise node.error(f"@{quantizer.sym_name} is a product with @{name}, which is no quantizer")
-        found = parameters(node, factor, factor.scheme)
-        if found is None:
-            return None
-        scales.append(found[0])
-    try:
-        return numerics.product_scale(scales[0], scales[1], scheme.product.factor), None
-    except ValueError as error:
-        raise quantizer.error(f"@{quantizer.sym_name}: {error}", "the scales are too small for a bias") from error
+    scale, zero = found
+    return scale.to(node.device), None if zero is None else zero.to(node.device)
 
 
 def _uncalibrated(node: Node, quantizer: QuantizerOp) -> Kernel:
@@ -71,7 +58,7 @@ def _fake(node: Node) -> Kernel:
             return fake(x, scheme, scale, zero)
 
         return dynamic
-    found = parameters(node, quantizer, scheme)
+    found = parameters(node, quantizer)
     if found is None:
         return _uncalibrated(node, quantizer)
     scale, zero = found
@@ -82,7 +69,7 @@ def _fake(node: Node) -> Kernel:
 def _encode(node: Node) -> Kernel:
     quantizer = quantizer_of(node)
     scheme = quantizer.scheme
-    found = parameters(node, quantizer, scheme)
+    found = parameters(node, quantizer)
     if found is None:
         return _uncalibrated(node, quantizer)
     scale, zero = found
@@ -95,7 +82,7 @@ def _encode(node: Node) -> Kernel:
 def _decode(node: Node) -> Kernel:
     quantizer = quantizer_of(node)
     scheme = quantizer.scheme
-    found = parameters(node, quantizer, scheme)
+    found = parameters(node, quantizer)
     if found is None:
         return _uncalibrated(node, quantizer)
     scale, zero = found

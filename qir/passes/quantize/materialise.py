@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.qsim import DecodeDynamicOp, DecodeOp, EncodeDynamicOp, EncodeOp, FakeOp, QuantizerOp
@@ -25,10 +25,7 @@ from qir.passes.quantize.queries import fakes_of, quantizers
 from qir.passes.registry import register_pass
 from qir.target import constant_of
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["Materialise", "quantizer_parameters"]
+__all__ = ["Materialise"]
 
 
 @register_pass
@@ -85,31 +82,6 @@ def _check_calibrated(fakes: list[FakeOp], known: dict[str, QuantizerOp]) -> Non
         )
 
 
-def quantizer_parameters(
-    quantizer: QuantizerOp, known: dict[str, QuantizerOp]
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Scale and zero point of a calibrated static quantizer, as tensors; a product's from its two quantizers."""
-    from qir.numerics import product_scale
-
-    scale, zero = quantizer.parameters()
-    if scale is not None:
-        return _tensor(scale), None if zero is None else _tensor(zero)
-    product = quantizer.scheme.product
-    if product is None:
-        raise quantizer.error(f"@{quantizer.sym_name} has no scale", "run calibrate first")
-    x, w = (quantizer_parameters(known[name], known)[0] for name in (product.x, product.w))
-    try:
-        return product_scale(x, w, product.factor), None
-    except ValueError as error:
-        raise quantizer.error(f"@{quantizer.sym_name}: {error}", "the scales are too small for a bias") from None
-
-
-def _tensor(array: Any) -> torch.Tensor:
-    import torch
-
-    return torch.from_numpy(array.copy())
-
-
 def _codes_type(value: Value, scheme: Scheme) -> TensorType:
     assert isinstance(value.type, TensorType)
     return value.type.with_element(element_type(scheme))
@@ -128,9 +100,12 @@ def _stored(fake: FakeOp, quantizer: QuantizerOp, known: dict[str, QuantizerOp],
         return op.y
     import torch
 
+    from qir.interpreter.quantizers import quantizer_parameters
     from qir.numerics import codes_to_numpy, encode
 
-    scale, zero = quantizer_parameters(quantizer, known)
+    found = quantizer_parameters(quantizer, known.get)
+    assert found is not None  # checked before anything was changed
+    scale, zero = found
     weights = torch.from_numpy(data.numpy().astype("float64" if scheme.bits > 24 else "float32"))
     try:
         array = codes_to_numpy(encode(weights, scheme, scale, zero), scheme)

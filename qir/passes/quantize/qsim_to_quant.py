@@ -166,11 +166,12 @@ class _Translation:
         assert isinstance(type.element, FloatType)
         expressed = str(type.element)
         storage, low, high = scheme.storage.name, int(scheme.qmin), int(scheme.qmax)
-        if scheme.product is None and quantizer.scale is None:
-            raise op.error(f"by @{name}, which has no scale: MLIR's quantized types need one", "run calibrate first")
-        from qir.passes.quantize.materialise import quantizer_parameters
+        from qir.interpreter.quantizers import quantizer_parameters
 
-        scale_t, zero_t = quantizer_parameters(quantizer, self.known)
+        found = quantizer_parameters(quantizer, self.known.get)
+        if found is None:
+            raise op.error(f"by @{name}, which has no scale: MLIR's quantized types need one", "run calibrate first")
+        scale_t, zero_t = found
         scale = scale_t.numpy().astype(np.float64)
         zero = np.full(scale.shape, scheme.fixed_zero) if zero_t is None else zero_t.numpy()
         axis = scheme.granularity.axis
