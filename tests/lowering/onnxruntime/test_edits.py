@@ -31,6 +31,25 @@ def calibrated(float_net: Any, job: Any, tmp_path: Path) -> str:
     return print_module(work.module)
 
 
+@pytest.fixture
+def annotated(float_net: Any, job: Any) -> str:
+    """The same net, not calibrated yet."""
+    n = float_net("edits")
+    x = n.op("Relu", n.convolution(n.input("x", "n", 3, 8, 8), 3, 8))
+    n.output(n.op("Relu", n.convolution(x, 8, 4)))
+    work = job(n)
+    work.run("annotate{target=onnxruntime}")
+    return print_module(work.module)
+
+
+@pytest.fixture
+def materialised(calibrated: str) -> str:
+    ctx = Context()
+    module = parse_module(calibrated, ctx)
+    run_pipeline(module, "materialise", ctx)
+    return print_module(module)
+
+
 def finish(text: str, folder: Path, pipeline: str = REST) -> tuple[onnx.ModelProto, Path]:
     """The edited text's artifact."""
     ctx = Context()
@@ -92,6 +111,74 @@ def test_a_shared_quantizer(calibrated: str, tmp_path: Path) -> None:
     quantizes = [n for n in model.graph.node if n.op_type == "QuantizeLinear"]
     assert quantizes[1].input[1:] == quantizes[2].input[1:]
     assert runtime.kernels_of(path).in_float == ()
+
+
+# ---------------------------------------------------------------------- before calibrate and after materialise
+def without(text: str, name: str) -> str:
+    """The text without the fakes by @`name`: their readers read the value itself."""
+    for line in [line for line in text.splitlines() if re.search(rf"= qsim\.fake %\S+ by @{name} ", line)]:
+        made, value = re.findall(r"%[\w.]+", line)[:2]
+        text = re.sub(rf"{re.escape(made)}(?=[,) ])", value, text.replace(line + "\n", ""))
+    return text
+
+
+def activations_of(text: str) -> list[str]:
+    return re.findall(r"qsim\.quantizer @(\S+) : u8", text)
+
+
+def calibrate_and(rest: str, folder: Path) -> str:
+    return f"calibrate{{data={folder / 'data.npz'} method=minmax}},{rest}"
+
+
+def test_a_scale_written_before_calibration_is_kept(annotated: str, tmp_path: Path) -> None:
+    edited, count = re.subn(r"(quantizer @x : u8 affine per_tensor)", r"\g<1> scale(0.125) zero(7)", annotated)
+    assert count == 1
+    found = initializers(finish(edited, tmp_path, calibrate_and(REST, tmp_path))[0])
+    assert found["x_scale"] == np.float32(0.125) and found["x_zero_point"] == 7
+
+
+def test_a_fake_deleted_before_calibration(annotated: str, tmp_path: Path) -> None:
+    bias = next(n for n in re.findall(r"qsim\.quantizer @(\S+) : i32", annotated))
+    edited = without(without(annotated, "x"), bias)
+    assert edited.count("qsim.fake") == annotated.count("qsim.fake") - 2
+    _, path = finish(edited, tmp_path, calibrate_and("symbol-dce," + REST, tmp_path))
+    kernels = runtime.kernels_of(path)
+    assert kernels.integer == 1 and len(kernels.in_float) == 1
+
+
+def test_a_quantizer_shared_before_calibration_sees_both_tensors(annotated: str, tmp_path: Path) -> None:
+    _, first, second = activations_of(annotated)
+    apart = initializers(finish(annotated, tmp_path, calibrate_and(REST, tmp_path))[0])
+    edited = "\n".join(line for line in annotated.splitlines() if f"quantizer @{second} " not in line)
+    edited = edited.replace(f"by @{second} ", f"by @{first} ").replace(f"product(@{second},", f"product(@{first},")
+    model, _ = finish(edited, tmp_path, calibrate_and(REST, tmp_path))
+    together = initializers(model)
+    quantizes = [n for n in model.graph.node if n.op_type == "QuantizeLinear"]
+    assert quantizes[1].input[1:] == quantizes[2].input[1:]
+    assert together[f"{first}_scale"] == max(apart[f"{first}_scale"], apart[f"{second}_scale"])
+
+
+def test_a_scale_changed_after_materialise(materialised: str, tmp_path: Path) -> None:
+    name = activations_of(materialised)[-1]
+    edited, count = re.subn(rf"(quantizer @{name} : .*?scale\()[^)]*\)", r"\g<1>0.5)", materialised)
+    assert count == 1
+    found = initializers(finish(edited, tmp_path, REST.removeprefix("materialise,"))[0])
+    assert found[f"{name}_scale"] == np.float32(0.5)
+
+
+def test_codes_removed_after_materialise(materialised: str, tmp_path: Path) -> None:
+    """The last encode and decode taken out: the result is float, and so is the convolution before it."""
+    name = activations_of(materialised)[-1]
+    lines = materialised.splitlines()
+    encode = next(line for line in lines if "qsim.encode" in line and f"by @{name} " in line)
+    decode = next(line for line in lines if "qsim.decode" in line and f"by @{name} " in line)
+    value, result = re.findall(r"%[\w.]+", encode)[1], re.findall(r"%[\w.]+", decode)[0]
+    edited = "\n".join(line for line in lines if line not in (encode, decode)).replace(
+        f"return {result} ", f"return {value} "
+    )
+    model, path = finish(edited, tmp_path, REST.removeprefix("materialise,"))
+    assert f"{name}_scale" not in initializers(model)
+    assert runtime.kernels_of(path).integer == 1
 
 
 def test_an_edited_lowered_module(calibrated: str, tmp_path: Path) -> None:
