@@ -13,15 +13,14 @@ library leaves it. Writes benchmarks/results/rewrite.md.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from _xdsl import parse_arguments, start_workers
 
 KINDS = ("conv", "relu", "quantize", "dequantize", "add", "transpose")
 OTHERS = (*(k for k in KINDS if k != "relu"), *(f"other{i}" for i in range(43)))
@@ -167,40 +166,9 @@ def serve(library: str) -> None:
         print(json.dumps(run(int(line))), flush=True)
 
 
-class Worker:
-    """A process that measures one library."""
-
-    def __init__(self, python: str, library: str) -> None:
-        command = [python, str(Path(__file__).resolve()), "--serve", library]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __call__(self, size: int) -> tuple[float, int]:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(f"{size}\n")
-        self.process.stdin.flush()
-        seconds, rewrites = json.loads(self.process.stdout.readline())
-        return float(seconds), int(rewrites)
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    parser.add_argument("--xdsl", default=os.environ.get("XDSL_PYTHON"), help="a Python that has xDSL")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10000, 100000])
-    parser.add_argument("--repeat", type=int, default=3)
-    args = parser.parse_args()
-    if args.serve:
-        serve(args.serve)
-        return 0
-    if not args.xdsl:
-        print("give --xdsl PYTHON (or $XDSL_PYTHON), an interpreter that has xDSL", file=sys.stderr)
-        return 2
-    workers = {"qir": Worker(sys.executable, "qir"), "xDSL": Worker(args.xdsl, "xdsl")}
+    args = parse_arguments(__doc__, serve)
+    workers = start_workers(__file__, args.xdsl)
     rows = []
     for size in args.sizes:
         best = dict.fromkeys(workers, float("inf"))

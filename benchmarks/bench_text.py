@@ -13,12 +13,9 @@ Writes benchmarks/results/text.md.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import io
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +23,8 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from _xdsl import parse_arguments, start_workers
 
 RESULTS = Path(__file__).resolve().parent / "results" / "text.md"
 WHAT = ("parse", "verify", "print")
@@ -178,25 +177,6 @@ def serve(library: str) -> None:
         print(json.dumps(answer), flush=True)
 
 
-class Worker:
-    """A process that measures one library."""
-
-    def __init__(self, python: str, library: str) -> None:
-        command = [python, str(Path(__file__).resolve()), "--serve", library]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __call__(self, what: str, size: int) -> Any:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps((what, size)) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def weights(megabytes: int, repeat: int) -> tuple[float, float]:
     """Milliseconds to read a text of 50 tensors, without data and with `megabytes` beside it."""
     import numpy as np
@@ -224,31 +204,19 @@ def weights(megabytes: int, repeat: int) -> tuple[float, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    parser.add_argument("--xdsl", default=os.environ.get("XDSL_PYTHON"), help="a Python that has xDSL")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10000, 100000])
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--mb", type=int, default=100)
-    args = parser.parse_args()
-    if args.serve:
-        serve(args.serve)
-        return 0
-    if not args.xdsl:
-        print("give --xdsl PYTHON (or $XDSL_PYTHON), an interpreter that has xDSL", file=sys.stderr)
-        return 2
-    workers = {"qir": Worker(sys.executable, "qir"), "xDSL": Worker(args.xdsl, "xdsl")}
+    args = parse_arguments(__doc__, serve, lambda parser: parser.add_argument("--mb", type=int, default=100))
+    workers = start_workers(__file__, args.xdsl)
     rows = []
     for size in args.sizes:
         best = {name: dict.fromkeys(WHAT, float("inf")) for name in workers}
         memory = {}
         for turn in range(args.repeat + 1):
             for name, worker in workers.items():
-                seconds = worker("times", size)
+                seconds = worker(("times", size))
                 if turn:
                     best[name] = {what: min(best[name][what], seconds[what]) for what in WHAT}
         for name, worker in workers.items():
-            memory[name] = worker("memory", size) / size if size <= 10000 or name == "qir" else None
+            memory[name] = worker(("memory", size)) / size if size <= 10000 or name == "qir" else None
         for what in WHAT:
             ours, theirs = best["qir"][what], best["xDSL"][what]
             rows.append(
