@@ -8,7 +8,7 @@ from qir.ir.core import Block, Operation
 from qir.ir.location import UNKNOWN, Location
 from qir.ir.types import NoneType
 
-__all__ = ["Builder"]
+__all__ = ["Builder", "loose_absent"]
 
 Op = TypeVar("Op", bound=Operation)
 
@@ -33,11 +33,15 @@ class Builder:
 
     def insert(self, op: Op) -> Op:
         """Insert `op`, and before it the definitions of its absent operands (type none) that are in no block yet."""
-        for value in op.operands:
-            maker = value.defining_op
-            if maker is not None and maker.parent is None and isinstance(value.type, NoneType):
-                self.insert(maker)
+        for maker in loose_absent(op):
+            self.insert(maker)
         if op.location == UNKNOWN:
             op.location = self.location
         self.block.insert_before(op, self.before)
         return op
+
+
+def loose_absent(op: Operation) -> list[Operation]:
+    """The operations that define absent operands of `op` (type none) and are in no block yet, each once."""
+    makers = (value.defining_op for value in op.operands if isinstance(value.type, NoneType))
+    return list(dict.fromkeys(maker for maker in makers if maker is not None and maker.parent is None))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qir.ir.attributes import DenseResourceAttr, TensorAttr, attribute, dense_from_numpy, resource_key
+from qir.ir.builder import loose_absent
 from qir.ir.context import Context
 from qir.ir.core import Block, BlockArgument, Operation, OpResult, Region, Trait, Value
 from qir.ir.location import UNKNOWN, Location, fuse
@@ -89,10 +90,8 @@ class Rewriter:
         """Insert an operation made elsewhere, and before it the definitions of its absent operands (type none) that
         are in no block yet. It gets the rewrite's location where it has none."""
         assert self.block is not None, "no insertion point"
-        for value in op.operands:
-            maker = value.defining_op
-            if maker is not None and maker.parent is None and isinstance(value.type, NoneType):
-                self.insert(maker)
+        for maker in loose_absent(op):
+            self.insert(maker)
         if op.location == UNKNOWN:
             op.location = self.location
         self.block.insert_before(op, self.point)

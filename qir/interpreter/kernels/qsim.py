@@ -13,6 +13,7 @@ from qir.interpreter.quantizers import quantizer_parameters
 from qir.interpreter.registry import Kernel, kernel
 from qir.interpreter.values import torch_dtype
 from qir.ir import SymbolRefAttr
+from qir.numerics.scheme import Scheme
 
 __all__ = ["parameters", "quantizer_of"]
 
@@ -36,13 +37,16 @@ def parameters(node: Node, quantizer: QuantizerOp) -> tuple[Any, Any] | None:
     return scale.to(node.device), None if zero is None else zero.to(node.device)
 
 
-def _uncalibrated(node: Node, quantizer: QuantizerOp) -> Kernel:
-    if node.settings.uncalibrated == "passthrough" and node.name == "qsim.fake":
-        return lambda x: x
-    raise node.error(
-        f"quantizer @{quantizer.sym_name} has no scale yet",
-        "calibrate the module first: calibrate{data=...}, or write a scale into the text",
-    )
+def _calibrated(node: Node) -> tuple[Scheme, Any, Any]:
+    """Scheme, scale and zero point of the quantizer that the op names. Raises QirError where they are not known."""
+    quantizer = quantizer_of(node)
+    found = parameters(node, quantizer)
+    if found is None:
+        raise node.error(
+            f"quantizer @{quantizer.sym_name} has no scale yet",
+            "calibrate the module first: calibrate{data=...}, or write a scale into the text",
+        )
+    return quantizer.scheme, *found
 
 
 @kernel("qsim.fake")
@@ -58,21 +62,15 @@ def _fake(node: Node) -> Kernel:
             return fake(x, scheme, scale, zero)
 
         return dynamic
-    found = parameters(node, quantizer)
-    if found is None:
-        return _uncalibrated(node, quantizer)
-    scale, zero = found
+    if node.settings.uncalibrated == "passthrough" and parameters(node, quantizer) is None:
+        return lambda x: x
+    scheme, scale, zero = _calibrated(node)
     return lambda x: fake(x, scheme, scale, zero)
 
 
 @kernel("qsim.encode", fresh=True)
 def _encode(node: Node) -> Kernel:
-    quantizer = quantizer_of(node)
-    scheme = quantizer.scheme
-    found = parameters(node, quantizer)
-    if found is None:
-        return _uncalibrated(node, quantizer)
-    scale, zero = found
+    scheme, scale, zero = _calibrated(node)
     element = node.result_element()
     dtype = numerics.storage_dtype(scheme) if element is None else torch_dtype(element)
     return lambda x: numerics.encode(x, scheme, scale, zero).to(dtype)
@@ -80,12 +78,7 @@ def _encode(node: Node) -> Kernel:
 
 @kernel("qsim.decode", fresh=True)
 def _decode(node: Node) -> Kernel:
-    quantizer = quantizer_of(node)
-    scheme = quantizer.scheme
-    found = parameters(node, quantizer)
-    if found is None:
-        return _uncalibrated(node, quantizer)
-    scale, zero = found
+    scheme, scale, zero = _calibrated(node)
     element = node.result_element()
     dtype = torch.float32 if element is None else torch_dtype(element)
     stored = numerics.storage_dtype(scheme)
