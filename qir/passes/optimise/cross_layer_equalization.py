@@ -235,7 +235,9 @@ def _store(weight: Value, array: Any) -> None:
     op = weight.defining_op
     old = constant_array(weight)
     assert op is not None and old is not None
-    held = op.attributes["value"]
+    held = op.attributes.pop("value", None)
+    for short_form in [name for name in op.attributes if name.startswith("value_")]:
+        del op.attributes[short_form]
     key = held.key if isinstance(held, DenseResourceAttr) else None
     op.attributes["value"] = dense_from_numpy(array.astype(old.dtype), key)
 

@@ -213,3 +213,19 @@ def test_dead_channels_and_shared_weights_are_left_alone():
         "tensor<2x4x6x6xf32>",
     )
     assert is_equal(shared, equalized(shared))
+
+
+def test_constants_in_onnx_short_form_become_tensors():
+    text = """module attributes {onnx.opset = {ai.onnx = 17 : i64}} {
+  func.func @main(%x: tensor<5x2xf32>) -> tensor<5x1xf32> {
+    %w1 = onnx.Constant() {value = dense<[[1.0, 20.0], [3.0, -40.0]]> : tensor<2x2xf32>} : () -> tensor<2x2xf32>
+    %b1 = onnx.Constant() {value_floats = array<f32: 0.5, -8.0>} : () -> tensor<2xf32>
+    %w2 = onnx.Constant() {value = dense<[[2.0], [0.25]]> : tensor<2x1xf32>} : () -> tensor<2x1xf32>
+    %a = onnx.Gemm(%x, %w1, %b1) : (tensor<5x2xf32>, tensor<2x2xf32>, tensor<2xf32>) -> tensor<5x2xf32>
+    %r = onnx.Relu(%a) : (tensor<5x2xf32>) -> tensor<5x2xf32>
+    %y = onnx.Gemm(%r, %w2) : (tensor<5x2xf32>, tensor<2x1xf32>) -> tensor<5x1xf32>
+    return %y : tensor<5x1xf32>
+  }
+}"""
+    after = check(parse_module(text, Context()), RNG.normal(size=(5, 2)).astype(np.float32))
+    np.testing.assert_allclose(np.abs(after["w1"]).max(0), np.abs(after["w2"]).max(1), rtol=1e-3)
