@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact", "Axis", "Bias", "Constraint", "Data", "Demand", "Fused", "Rule", "Runtime", "Scheme", "Target",
-    "Weight", "attribute_is", "constant_of", "get_target", "is_constant", "list_targets", "node_name",
+    "Weight", "attribute_is", "constant_of", "get_target", "is_constant", "late", "list_targets", "node_name",
     "operand_indices", "register_target", "render_target",
 ]  # fmt: skip
 
@@ -59,6 +59,19 @@ def operand_indices(op: Operation, key: str | int) -> tuple[int, ...]:
             variadic = op.definition.operands[position].variadic
             found = range(position, len(op.operands)) if variadic else (position,)
     return tuple(i for i in found if i < len(op.operands) and not is_absent(op.operands[i]))
+
+
+def late(path: str) -> Callable[..., Any]:
+    """The function ``package.module:name``, imported when it is called.
+
+    So that a target is listed without importing what its patterns, exporter and runtime need.
+    """
+
+    def call(*args: Any, **keywords: Any) -> Any:
+        module, _, name = path.partition(":")
+        return getattr(importlib.import_module(module), name)(*args, **keywords)
+
+    return call
 
 
 # ---------------------------------------------------------------- the words of a data sheet
@@ -142,8 +155,9 @@ class Rule:
 
     `result` is the scheme of the results; ``output="always"`` quantizes them even if nobody asks (the kernel gives
     integers only). `fused` lists what may stand between the op and its result's quantizer. ``share=True`` lets operands
-    that nothing else reads share the result's quantizer. Of several rules for an op the first whose `where` holds is
-    taken.
+    that nothing else reads share the result's quantizer; with ``"always"`` the others get a requantization to it.
+    `fixed` is the scale and zero point that the kernel's result has, whatever the data. `modes` limits the rule to
+    modes of the target. Of several rules for an op the first whose `where` holds is taken.
     """
 
     ops: tuple[str, ...] = attrs.field(converter=_texts)
@@ -152,8 +166,10 @@ class Rule:
     result: str | None = None
     output: Literal["always", "demanded"] = "demanded"
     fused: tuple[Fused, ...] = ()
-    share: bool = False
+    share: bool | Literal["always"] = False
+    fixed: tuple[float, int] | None = None
     where: tuple[Constraint, ...] = ()
+    modes: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     note: str = ""
 
 
@@ -170,17 +186,40 @@ class Artifact:
 class Runtime:
     """The real runtime of a target, where it can be installed.
 
-    `version` gives the installed version or None; `run(path, inputs)` runs an artifact on numpy arrays by input name
-    and gives its outputs by name. `install` is the command that installs it.
+    `version` gives the installed version or None; `run(path, inputs, profile)` runs an artifact on numpy arrays by input
+    name and gives its outputs by name. `install` is the command that installs it. `profiles` are the ways in which it
+    can run one artifact with an arithmetic of its own (kernel sets, options), the default one first; a module's
+    ``qir.profile`` says which one the interpreter simulates. `suffixes` are the endings of the files that `run` takes,
+    most special first where one file of several is named (``.xml``, whose weights lie beside it).
     """
 
     name: str
     install: str
     version: Callable[[], str | None]
-    run: Callable[[Path, Mapping[str, Any]], dict[str, Any]]
+    run: Callable[..., dict[str, Any]]
+    profiles: tuple[str, ...] = ("",)
+    suffixes: tuple[str, ...] = (".onnx",)
 
 
 Exporter = Callable[..., Sequence[Artifact]]
+
+
+def _schemes_of(rule: Rule) -> list[str]:
+    """The names of the schemes that a rule asks for."""
+    return [d.scheme for d in rule.operands.values()] + ([rule.result] if rule.result else [])
+
+
+def _in_float(rule: Rule, floats: set[str]) -> Rule:
+    """A rule without what is of these schemes."""
+    if not floats.intersection(_schemes_of(rule)):
+        return rule
+    kept = {key: demand for key, demand in rule.operands.items() if demand.scheme not in floats}
+    result = None if rule.result in floats else rule.result
+    weights = any(isinstance(demand, Weight) for demand in kept.values())
+    role: Role = rule.role if weights and rule.role == "compute" else "float"
+    note = rule.note if role != "float" else "this mode quantizes weights only"
+    return attrs.evolve(rule, operands=kept, result=result, role=role, fused=() if result is None else rule.fused,
+                        output="demanded", note=note)  # fmt: skip
 
 
 @attrs.frozen
@@ -190,7 +229,10 @@ class Target:
     - `schemes` name the number formats, `elements` the float types that it quantizes, `rules` is the data sheet.
     - `pipeline` is the default job as a pipeline string (``{data}`` options are filled in by the tool), `formats` the
       forms of the artifact by name, the default one first, each with the passes to append to the pipeline.
-    - `level` is the stage that `patterns` start from, `patterns()` are the rewrites into the dialect `dialect`.
+    - `modes` are other ways to quantize for the chip: each replaces schemes by name (None: operands of that scheme stay
+      float), and rules may be limited to modes. The data sheet as it stands is the mode ``""``.
+    - `level` is the stage that `patterns` start from, `patterns()` are the rewrites into the dialect `dialect`, in one
+      set or in several, one after the other; `held` are the dialects whose operations may stand beside it.
     - `export(module, context, folder, name, …)` writes the artifact and returns its files; `opset` is the lowest
       version of each operator set that the artifact needs.
 
@@ -203,6 +245,7 @@ class Target:
     schemes: Mapping[str, Scheme] = attrs.field(factory=dict)
     elements: tuple[str, ...] = ("f32",)
     rules: tuple[Rule, ...] = ()
+    modes: Mapping[str, Mapping[str, Scheme | None]] = attrs.field(factory=dict)
     pipeline: str = ""
     formats: Mapping[str, str] = attrs.field(factory=dict)
     level: Literal["simulated", "materialised"] = "materialised"
@@ -211,15 +254,36 @@ class Target:
     runtime: Runtime | None = None
     opset: Mapping[str, int] = attrs.field(factory=dict)
     verify: Callable[[ModuleOp, Context], None] | None = None
+    held: tuple[str, ...] = ("builtin", "func")
     notes: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         for rule in self.rules:
-            named = [d.scheme for d in rule.operands.values()] + ([rule.result] if rule.result else [])
-            for scheme in named:
-                if scheme not in self.schemes:
+            known = {*self.schemes, *(name for mode in rule.modes for name in self.modes.get(mode, ()))}
+            for scheme in _schemes_of(rule):
+                if scheme not in known:
                     fail(None, f"target '{self.name}': the rule for {', '.join(rule.ops)} names the scheme '{scheme}'",
                          f"its schemes are {', '.join(self.schemes)}")  # fmt: skip
+            for mode in rule.modes:
+                if mode and mode not in self.modes:
+                    fail(None, f"target '{self.name}': the rule for {', '.join(rule.ops)} names the mode '{mode}'",
+                         f"its modes are {', '.join(self.modes) or 'none'}")  # fmt: skip
+
+    def in_mode(self, mode: str) -> Target:
+        """The target as the data sheet of one mode alone: its schemes and its rules. Raises QirError for an unknown one.
+
+        Operands whose scheme the mode leaves in float are no demands any more; a rule that demands nothing and gives
+        nothing is float.
+        """
+        if mode and mode not in self.modes:
+            modes = f"its modes are {', '.join(self.modes)}" if self.modes else "it has one mode only"
+            fail(None, f"the target '{self.name}' has no mode '{mode}'", modes)
+        changes = self.modes.get(mode, {})
+        floats = {name for name, scheme in changes.items() if scheme is None}
+        schemes = {k: v for k, v in {**self.schemes, **changes}.items() if v is not None}
+        rules = (attrs.evolve(rule, modes=()) for rule in self.rules if not rule.modes or mode in rule.modes)
+        rules = tuple(_in_float(rule, floats) for rule in rules)
+        return attrs.evolve(self, schemes=schemes, rules=rules, modes={})
 
     def rules_for(self, op_name: str) -> tuple[Rule, ...]:
         """The rules of an op by its IR name (``onnx.Conv``, ``com.microsoft.Gelu``), in order."""
@@ -307,7 +371,12 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     if rule.fused:
         yield f"      fused into it: {', '.join(f.op for f in rule.fused)}"
     if rule.share:
-        yield "      operands that nothing else reads share the result's quantizer"
+        others = "; others are requantized to it" if rule.share == "always" else ""
+        yield f"      operands that nothing else reads share the result's quantizer{others}"
+    if rule.fixed:
+        yield f"      the result's scale is {rule.fixed[0]!r}, its zero point {rule.fixed[1]}"
+    if rule.modes:
+        yield f"      in the mode{'s' if len(rule.modes) > 1 else ''} {', '.join(m or 'default' for m in rule.modes)}"
     if rule.where:
         yield f"      needs: {'; '.join(c.needs for c in rule.where)}"
     if rule.note:
@@ -325,9 +394,12 @@ _ROLES: dict[str, str] = {
 def render_target(target: Target) -> str:
     """The data sheet as text, for ``qir targets NAME``."""
     lines = [f"{target.name}: {target.title}".rstrip(": "), ""]
+    width = max(map(len, [*target.schemes, *(name for mode in target.modes.values() for name in mode)]), default=0)
     if target.schemes:
-        width = max(map(len, target.schemes))
         lines += ["Number formats", *(f"  {name:{width}}  {scheme}" for name, scheme in target.schemes.items()), ""]
+    for mode, changes in target.modes.items():
+        spelled = ((name, "float" if scheme is None else str(scheme)) for name, scheme in changes.items())
+        lines += [f"In the mode '{mode}'", *(f"  {name:{width}}  {text}" for name, text in spelled), ""]
     for role, title in _ROLES.items():
         rules = [r for r in target.rules if r.role == role]
         if rules:
@@ -339,6 +411,8 @@ def render_target(target: Target) -> str:
         version = target.runtime.version()
         state = f"{version} is installed" if version else f"not installed: {target.runtime.install}"
         lines.append(f"Runtime: {target.runtime.name}, {state}")
+        if len(target.runtime.profiles) > 1:
+            lines.append(f"It can run an artifact in the profiles {', '.join(target.runtime.profiles)}")
     lines += target.notes
     if target.pipeline:
         lines += ["", "Default pipeline", f"  {target.pipeline}"]

@@ -5,49 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 from qir.lowering.onnxruntime.rules import RULES, SCHEMES
-from qir.target import Artifact, Runtime, Target
-
-if TYPE_CHECKING:
-    from qir.dialects.builtin import ModuleOp
-    from qir.ir import Context
+from qir.target import Runtime, Target, late
 
 __all__ = ["TARGET"]
 
-
-def _patterns() -> Any:
-    from qir.lowering.onnxruntime.patterns import lowering_patterns
-
-    return lowering_patterns()
-
-
-def _export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **options: Any) -> Sequence[Artifact]:
-    from qir.lowering.onnxruntime.export import export
-
-    return export(module, ctx, folder, name, **options)
-
-
-def _verify(module: ModuleOp, ctx: Context) -> None:
-    from qir.lowering.onnxruntime.verify import verify_lowered
-
-    verify_lowered(module, ctx)
-
-
-def _version() -> str | None:
-    from qir.lowering.onnxruntime.runtime import version
-
-    return version()
-
-
-def _run(path: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    from qir.lowering.onnxruntime.runtime import run
-
-    return run(path, inputs)
-
+_HERE = "qir.lowering.onnxruntime"
 
 TARGET = Target(
     name="onnxruntime",
@@ -61,11 +24,14 @@ TARGET = Target(
     ),
     formats={"qdq": "", "qoperator": "onnxruntime-fuse"},
     level="materialised",
-    patterns=_patterns,
-    export=_export,
-    runtime=Runtime("onnxruntime", "pip install onnxruntime", _version, _run),
+    patterns=late(f"{_HERE}.patterns:lowering_patterns"),
+    export=late(f"{_HERE}.export:export"),
+    runtime=Runtime(
+        "onnxruntime", "pip install onnxruntime", late(f"{_HERE}.runtime:version"), late(f"{_HERE}.runtime:run")
+    ),
     opset={"ai.onnx": 13},
-    verify=_verify,
+    verify=late(f"{_HERE}.verify:verify_lowered"),
+    held=("builtin", "func", "onnx"),
     notes=(
         "The runtime fuses when it loads the model, from level EXTENDED on; onnxruntime-fuse is that fusion.",
         "Integer kernels are simulated bit for bit on CPUs with VNNI; without, uint8 times int8 saturates.",

@@ -77,7 +77,7 @@ def load(path: str | Path, *, level: str = "all", keep: str | Path | None = None
         fail(str(path), f"onnxruntime {runtime.__version__} cannot load it: {_first_line(error)}")
 
 
-def run(path: str | Path, inputs: Mapping[str, Any], *, level: str = "all") -> dict[str, Any]:
+def run(path: str | Path, inputs: Mapping[str, Any], profile: str = "", *, level: str = "all") -> dict[str, Any]:
     """Outputs by name of an artifact on arrays by input name. Raises QirError where it cannot be loaded or run."""
     session = load(path, level=level)
     return run_session(session, inputs, path)

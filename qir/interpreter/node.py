@@ -22,7 +22,8 @@ Body = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 class Settings:
     """What the kernels of one function share.
 
-    `uncalibrated` is "error" or "passthrough": what a `qsim.fake` without a scale does. `symbols` are the module's
+    `uncalibrated` is "error" or "passthrough": what a `qsim.fake` without a scale does. `profile` is the way in which
+    the target's runtime would run the artifact (the module's ``qir.profile``). `symbols` are the module's
     symbols by name, `functions` the model's own ONNX functions by the name of the ops that call them. `bindings` are
     the attributes that the call of such a function gives. `call` makes the body of a function for one call.
     """
@@ -33,6 +34,7 @@ class Settings:
     functions: Mapping[str, Operation] = attrs.field(factory=dict)
     bindings: Mapping[str, Attribute] = attrs.field(factory=dict)
     uncalibrated: str = "error"
+    profile: str = ""
     call: Callable[[Operation, Node], Body] | None = None
 
 

@@ -86,7 +86,8 @@ class Plan:
         symbols = symbols_of(module)
         opsets = {**opsets_of(module), **opsets_of(self.function)}
         functions = model_functions(symbols)
-        settings = Settings(self.device, opsets, symbols, functions, uncalibrated=uncalibrated, call=self._callee)
+        profile = module.attr("qir.profile", "")
+        settings = Settings(self.device, opsets, symbols, functions, {}, uncalibrated, profile, self._callee)
         missing = [op for op in ops_to_run(self.function, settings) if entry_of(op, settings) is None]
         if missing:
             raise no_kernels(missing, settings)

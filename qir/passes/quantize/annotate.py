@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import attrs
+import numpy as np
 
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.func import main_function
@@ -46,6 +47,7 @@ class Annotate(Pass):
     dialects: ClassVar[tuple[str, ...]] = ("qsim",)
 
     target: str = option("", "whose data sheet is read; by default the one that the module names (qir.target)")
+    mode: str = option("", "which of the target's modes; `qir targets NAME` lists them")
     only: tuple[str, ...] = option((), "quantize these alone: node names, op types or globs")
     exclude: tuple[str, ...] = option((), "leave these in float: node names, op types or globs")
 
@@ -54,20 +56,22 @@ class Annotate(Pass):
         name = self.target or module.attr("qir.target", "")
         if not name:
             raise module.error("names no target", "write annotate{target=onnxruntime}")
-        changed = annotate(module, ctx, get_target(str(name)), self.only, self.exclude)
+        changed = annotate(module, ctx, get_target(str(name)), self.only, self.exclude, self.mode)
         self.count(ctx, "quantizers", sum(op.name == "qsim.quantizer" for op in module.body))
         return changed
 
 
 def annotate(
-    module: ModuleOp, ctx: Context, target: Target, only: Sequence[str] = (), exclude: Sequence[str] = ()
-) -> bool:
+    module: ModuleOp, ctx: Context, target: Target, only: Sequence[str] = (), exclude: Sequence[str] = (),
+    mode: str = "",
+) -> bool:  # fmt: skip
     """Put quantizers on the edges of the main function as the target's rules say; says why in remarks.
 
-    `only` and `exclude` are node names, op types or globs. Subgraphs and other functions stay float. Returns whether
-    anything was quantized. Raises QirError for a module that has quantizers already, and for a filter that matches
-    nothing.
+    `only` and `exclude` are node names, op types or globs, `mode` is one of the target's. Subgraphs and other functions
+    stay float. Returns whether anything was quantized. Raises QirError for a module that has quantizers already, for a
+    filter that matches nothing, and for an unknown mode.
     """
+    target = target.in_mode(mode)
     func = main_function(module)
     for op in module.walk():
         if op.name.startswith("qsim."):
@@ -80,6 +84,9 @@ def annotate(
     placement = Placement(block, target, selection)
     _Annotator(module, ctx, target, placement, func).run()
     module.attributes["qir.target"] = StringAttr(target.name)
+    module.attributes.pop("qir.mode", None)
+    if mode:
+        module.attributes["qir.mode"] = StringAttr(mode)
     _remark_nested(func, ctx, target)
     if not placement.quantized:
         message = f"nothing is quantized: no operation meets the data sheet of {target.name}"
@@ -134,7 +141,9 @@ class _Annotator:
         location = source.location if source is not None else _argument_location(value)
         name = self.groups.get(edge.group)
         if name is None:
-            name = self.groups[edge.group] = self.quantizer(value, self.target.schemes[edge.scheme], location)
+            fixed = self.placement.fixed_parameters(edge.group)
+            scheme = self.target.schemes[edge.scheme]
+            name = self.groups[edge.group] = self.quantizer(value, scheme, location, fixed)
         users = tuple((u, i) for u in value.users for i, v in enumerate(u.operands) if v is value)
         if edge.users is not None:
             users = tuple(edge.users)
@@ -175,10 +184,17 @@ class _Annotator:
             fake = self.constants[value, scheme] = self.fake(value, name, op, op.location)
         op.set_operand(index, fake.result)
 
-    def quantizer(self, value: Value, scheme: Scheme, location: Location) -> str:
+    def quantizer(
+        self, value: Value, scheme: Scheme, location: Location, fixed: tuple[float, int] | None = None
+    ) -> str:
         source = value.defining_op
         wanted = value.name or (node_name(source) if source is not None else "input")
-        return self.symbols.insert(make_quantizer(self.symbols.unique(wanted), scheme, location=location), self.func)
+        quantizer = make_quantizer(self.symbols.unique(wanted), scheme, location=location)
+        if fixed is not None:
+            scale, zero = np.float32(fixed[0]), np.int32(fixed[1])
+            quantizer.set_range(*(np.array((code - zero) * scale, np.float32) for code in (scheme.qmin, scheme.qmax)))
+            quantizer.set_parameters(np.array(scale), np.array(zero) if zero != scheme.fixed_zero else None)
+        return self.symbols.insert(quantizer, self.func)
 
     def fake(self, value: Value, name: str, before: Operation | None, location: Location) -> FakeOp:
         fake = FakeOp.create([value], [value.type], {"quantizer": SymbolRefAttr(name)}, location=location)

@@ -15,8 +15,8 @@ from qir.target import Bias, Data, Rule, Target, Weight, is_constant, operand_in
 
 __all__ = ["Edge", "Placement", "PlannedOp"]
 
-Key = tuple[Value, str]
-"""An edge's identity: the value and the scheme's name."""
+Key = tuple[Value, str, Operation | None]
+"""An edge's identity: the value, the scheme's name, and the operation that reads it if that has an edge of its own."""
 
 
 @attrs.define(eq=False)
@@ -70,6 +70,7 @@ class Placement:
         self._source: dict[Value, PlannedOp] = {}
         self._fused: dict[Operation, PlannedOp] = {}
         self._parent: dict[Key, Key] = {}
+        self._fixed: dict[Key, tuple[float, int]] = {}
         self._read_rules()
         self._find_fused()
         self._source = {v: plan for plan in self._plans.values() for v in plan.results}
@@ -83,7 +84,11 @@ class Placement:
         self.edges = list(self._place())
         self._share()
         for edge in self.edges:
-            edge.group = self._find((edge.value, edge.scheme))
+            edge.group = self._find(edge.group)
+
+    def fixed_parameters(self, group: Key) -> tuple[float, int] | None:
+        """Scale and zero point that a group of edges has whatever the data, where a kernel gives them."""
+        return self._fixed.get(self._find(group))
 
     def fused_ops(self, plan: PlannedOp) -> list[Operation]:
         """The activation functions fused into a quantized operation."""
@@ -251,10 +256,10 @@ class Placement:
         if source is not None and source.emits:
             given = source.result_scheme
             assert given is not None
-            yield Edge(value, given, None, (value, given))
+            yield Edge(value, given, None, (value, given, None))
             demands.pop(given, None)
         for scheme, users in demands.items():
-            yield Edge(value, scheme, users, (value, scheme))
+            yield Edge(value, scheme, users, (value, scheme, None))
 
     # ------------------------------------------------------------ sharing
     def _find(self, key: Key) -> Key:
@@ -277,13 +282,18 @@ class Placement:
             if plan.rule.role == "move":
                 ((index, scheme),) = plan.data.items()
                 for result in plan.results:
-                    self._union((plan.op.operands[index], scheme), (result, scheme))
+                    self._union((plan.op.operands[index], scheme, None), (result, scheme, None))
+        for plan in self._plans.values():
+            if plan.rule.fixed is not None and plan.result_scheme is not None:
+                self._fixed |= {self._find((v, plan.result_scheme, None)): plan.rule.fixed for v in plan.results}
         members: dict[Key, list[Value]] = {}
         for edge in self.edges:
-            members.setdefault(self._find((edge.value, edge.scheme)), []).append(edge.value)
+            members.setdefault(self._find(edge.group), []).append(edge.value)
         for plan in self._plans.values():
-            if plan.rule.share and plan.results == plan.op.results:
+            if plan.rule.share and (plan.results == plan.op.results or plan.rule.share == "always"):
                 self._share_operands(plan, members)
+            if plan.rule.share == "always":
+                self._requantize_operands(plan)
 
     def _share_operands(self, plan: PlannedOp, members: dict[Key, list[Value]]) -> None:
         """Operands that nothing else reads take the result's quantizer: their codes are then copied, and rounded once.
@@ -292,16 +302,38 @@ class Placement:
         """
         scheme = plan.result_scheme
         assert scheme is not None
-        result = (plan.op.results[0], scheme)
+        result = (plan.results[0], scheme, None)
         for index, name in plan.data.items():
             value = plan.op.operands[index]
             if name != scheme or is_constant(value):
                 continue
-            key, target = self._find((value, name)), self._find(result)
+            key, target = self._find((value, name, None)), self._find(result)
             group = members.get(key, [])
+            if key in self._fixed or target in self._fixed:
+                continue
             if key != target and all(self._leads_to(v, plan) for v in group):
                 self._union(key, target)
                 members[key] = group + members.pop(target, [])
+
+    def _requantize_operands(self, plan: PlannedOp) -> None:
+        """Operands that could not take the result's quantizer get an edge of their own, with that quantizer."""
+        scheme = plan.result_scheme
+        assert scheme is not None
+        target = self._find((plan.results[0], scheme, None))
+        for index, name in plan.data.items():
+            value = plan.op.operands[index]
+            if name != scheme or self._find((value, name, None)) == target:
+                continue
+            for edge in [e for e in self.edges if e.value is value and e.users is not None]:
+                edge.users = [use for use in edge.users or () if use != (plan.op, index)]
+                if not edge.users:
+                    self.edges.remove(edge)
+            own = next((e for e in self.edges if e.group == (value, name, plan.op)), None)
+            if own is None:
+                own = Edge(value, name, [], (value, name, plan.op))
+                self.edges.append(own)
+                self._union(target, own.group)
+            own.users = [*(own.users or ()), (plan.op, index)]
 
     def _leads_to(self, value: Value, plan: PlannedOp) -> bool:
         """Whether a value is read only by `plan`, or by an operation that passes it on."""

@@ -14,8 +14,8 @@ from qir.target import Target, get_target
 
 __all__ = ["VerifyTarget"]
 
-HELD = ("builtin", "func", "onnx")
-"""Dialects whose operations may stand in any lowered module, beside those of other ONNX domains."""
+ALWAYS = ("onnx.Constant", "onnx.NoValue", "qsim.quantizer")
+"""Operations that may stand in any lowered module: data, absent operands, and the parameters."""
 STAGES = ("qsim", "quant")
 """Dialects of earlier stages: nothing of them may be left in what a target gets."""
 
@@ -47,12 +47,20 @@ class VerifyTarget(Pass):
 def _left(op: Operation, target: Target) -> Diagnostic | None:
     """What is wrong with an operation that stands in a module for `target`, if anything."""
     dialect = op.name.partition(".")[0]
-    if dialect in STAGES and op.name != "qsim.quantizer":
+    if op.name in ALWAYS:
+        return None
+    if dialect in STAGES:
         return Diagnostic(
             Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}': it was not lowered",
             hint=f"run materialise and lower-to-{target.name} before verify-target",
         )  # fmt: skip
-    if op.is_registered and dialect not in HELD and dialect != target.dialect and "." not in op.name.partition(".")[2]:
+    if dialect == "onnx" and dialect not in target.held:
+        return Diagnostic(
+            Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}': it has no record for it",
+            hint=f"replace the operation in the model; `qir targets {target.name}` lists what the target has",
+        )  # fmt: skip
+    ours = dialect == target.dialect or dialect in target.held
+    if op.is_registered and not ours and "." not in op.name.partition(".")[2]:
         return Diagnostic(
             Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}': it belongs to another dialect",
             hint=f"lower the module for {target.name}, or verify it for the target that it was lowered for",
