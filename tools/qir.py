@@ -86,6 +86,9 @@ def _parser() -> ArgumentParser:
 
     p = commands.add_parser("targets", help="list the targets, or print one's data sheet")
     p.add_argument("target", metavar="T", nargs="?", help="the target whose data sheet is printed")
+    p.add_argument(
+        "--diff", metavar="B", help="print what differs between T's data sheet and B's; T:MODE and B:MODE name a mode"
+    )
     return parser
 
 
@@ -110,9 +113,21 @@ def _run(argv: Sequence[str], streams: Streams) -> int:
 
 
 def _targets(args: Namespace, streams: Streams) -> int:
+    import attrs
+
     from qir.target import get_target, list_targets, render_target
 
-    if args.target:
+    if args.diff is not None:
+        from qir.target_diff import diff_targets, render_diff
+
+        if args.target is None:
+            raise Usage("qir targets: error: --diff compares two targets: qir targets A --diff B\n", 2)
+        sheets = []
+        for text in (args.target, args.diff):
+            name, _, mode = text.partition(":")
+            sheets.append(attrs.evolve(get_target(name).in_mode(mode), name=text))
+        streams.print(render_diff(diff_targets(*sheets)))
+    elif args.target:
         streams.print(render_target(get_target(args.target)))
     else:
         names = list_targets()

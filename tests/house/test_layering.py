@@ -20,7 +20,7 @@ LAYERS = (
     ("api", "job", "backend"),  # what qir/__init__.py re-exports, one line each, and the whole job
     ("lowering",),
     ("passes", "calibration", "analysis", "frontends"),
-    ("target",),
+    ("target", "target_diff"),
     ("interpreter",),
     ("dialects", "rewrite", "text"),
     ("triton_kernels",),
@@ -31,7 +31,10 @@ LEVEL = {part: level for level, parts in enumerate(reversed(LAYERS)) for part in
 # The module that re-exports names is above everything that it names.
 LEVEL[""] = LEVEL["api"]
 # Nobody but a part that needs it may load these; a job that only reads and prints text must start fast.
-HEAVY = {"torch": {"ir", "text", "rewrite", "dialects", "target"}, "onnx": {"ir", "text", "rewrite", "numerics"}}
+HEAVY = {
+    "torch": {"ir", "text", "rewrite", "dialects", "target", "target_diff"},
+    "onnx": {"ir", "text", "rewrite", "numerics"},
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
