@@ -1,9 +1,12 @@
 """What all tests share: where the zoo is, and peers.
 
-A *peer* is a program or data outside Python's packages that some tests compare with. Tests that need one say so with
-``@pytest.mark.peer("mlir-opt-22")`` (or ``pytestmark``, or by taking the fixture ``zoo`` or ``mlir_opt``). Where the
-peer is missing those tests are left out, and the summary says NOT RUN, by name, and how to get it; with ``CI=true``
-a missing peer fails the run, the zoo excepted (its photos carry no licence, so it is no part of the project).
+A *peer* is what some tests compare with and `make test` does not install. A program or data outside Python's packages:
+``@pytest.mark.peer("mlir-opt-22")`` (or ``pytestmark``, or the fixture ``zoo`` or ``mlir_opt``). A target's runtime:
+``@pytest.mark.runtime("litert")``, by the name of qir's extra that installs it; one marker may name several.
+
+Where the peer is missing the tests that were asked for are left out, and the summary says NOT RUN, by name, and how to
+get it; with ``CI=true`` a missing peer fails the run. Excepted are the zoo (its photos carry no licence, so it is no
+part of the project) and a runtime that has no wheel for this Python or machine, as its extra's condition says.
 """
 
 from __future__ import annotations
@@ -11,10 +14,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,13 +37,45 @@ def find_mlir_opt() -> Path | None:
     return Path(found) if found else None
 
 
+def packages_of(extra: str) -> list[Requirement] | None:
+    """What pip installs here for an extra of qir's (nothing where its conditions exclude this Python or machine).
+
+    None where the installed qir does not have the extra.
+    """
+    if extra not in (metadata("qir").get_all("Provides-Extra") or ()):
+        return None
+    every = [Requirement(text) for text in metadata("qir").get_all("Requires-Dist") or ()]
+    return [r for r in every if r.marker and r.marker.evaluate({"extra": extra}) and not r.marker.evaluate()]
+
+
+def find_runtime(extra: str) -> str | None:
+    """The versions of an extra's packages, None unless all are installed in versions that it takes."""
+    found = []
+    for package in packages_of(extra) or ():
+        try:
+            found.append(version(package.name))
+        except PackageNotFoundError:
+            return None
+        if not package.specifier.contains(found[-1], prereleases=True):
+            return None
+    return " ".join(found) or None
+
+
 class Peer(NamedTuple):
-    find: Callable[[], Path | None]
+    find: Callable[[], object | None]
     how: str
     required: bool
 
 
-PEERS = {
+RUNTIMES = {
+    extra: Peer(
+        partial(find_runtime, extra),
+        "make test-runtimes" if packages_of(extra) != [] else "on another Python or machine: it has no wheel for this",
+        required=packages_of(extra) != [],
+    )
+    for extra in ("litert", "tflite-micro", "ncnn", "openvino", "tvm", "iree")
+}
+PEERS = RUNTIMES | {
     "mlir-opt-22": Peer(find_mlir_opt, "apt-get install mlir-22-tools (Debian 12 and later)", required=True),
     "zoo": Peer(find_zoo, "set QIR_ZOO to the folder of models that holds entries.json", required=False),
 }
@@ -72,9 +110,13 @@ def repo() -> Path:
 
 def needed(item: pytest.Item) -> set[str]:
     """The peers that a test needs, by its markers and fixtures."""
-    names = {str(marker.args[0]) for marker in item.iter_markers("peer")}
-    if unknown := names - PEERS.keys():
-        raise pytest.UsageError(f"{item.nodeid}: unknown peer {', '.join(sorted(unknown))}; known: {', '.join(PEERS)}")
+    names: set[str] = set()
+    for kind, known in (("peer", PEERS.keys() - RUNTIMES.keys()), ("runtime", RUNTIMES.keys())):
+        asked = {str(name) for marker in item.iter_markers(kind) for name in marker.args}
+        if unknown := asked - known:
+            words = f"unknown {kind} {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+            raise pytest.UsageError(f"{item.nodeid}: {words}")
+        names |= asked
     return names | {FIXTURES[f] for f in getattr(item, "fixturenames", ()) if f in FIXTURES}
 
 
@@ -85,6 +127,7 @@ def pytest_configure(config: pytest.Config) -> None:
 LEFT_OUT = pytest.StashKey[dict[str, set[str]]]()
 
 
+@pytest.hookimpl(trylast=True)  # after -m and -k: a test that nobody asked for is not missed
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     missing = {name for name, peer in PEERS.items() if peer.find() is None}
     if not missing:
