@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from qir.numerics.gradient import fake_backward, fake_ste
     from qir.numerics.layout import block_range, reduce_blocks
     from qir.numerics.nested import ScaleTensor, microscaling, nested_params, nvfp4, quantize_scale
-    from qir.numerics.ranges import dynamic_params, product_scale, range_to_params, widen_for_bias
+    from qir.numerics.ranges import dynamic_params, params_to_range, product_scale, range_to_params, widen_for_bias
     from qir.numerics.requantize import requantize
     from qir.numerics.rounding import round_, round_significand
 
 __all__ = [
     "POW2_FORMS", "ROUNDINGS", "FloatFormat", "Granularity", "Product", "ScaleTensor", "Scheme", "Storage",
     "block_range", "codes_from_numpy", "codes_to_numpy", "decode", "dynamic_params", "encode", "fake", "fake_backward",
-    "fake_ste", "microscaling", "nested_params", "nvfp4", "product_scale", "quantize_scale", "range_to_params",
-    "reduce_blocks", "requantize", "round_", "round_significand", "storage_dtype", "widen_for_bias",
+    "fake_ste", "microscaling", "nested_params", "nvfp4", "params_to_range", "product_scale", "quantize_scale",
+    "range_to_params", "reduce_blocks", "requantize", "round_", "round_significand", "storage_dtype", "widen_for_bias",
 ]  # fmt: skip
 
 _HOMES = {
@@ -32,7 +32,7 @@ _HOMES = {
     "gradient": ("fake_backward", "fake_ste"),
     "layout": ("block_range", "reduce_blocks"),
     "nested": ("ScaleTensor", "microscaling", "nested_params", "nvfp4", "quantize_scale"),
-    "ranges": ("dynamic_params", "product_scale", "range_to_params", "widen_for_bias"),
+    "ranges": ("dynamic_params", "params_to_range", "product_scale", "range_to_params", "widen_for_bias"),
     "requantize": ("requantize",),
     "rounding": ("round_", "round_significand"),
 }

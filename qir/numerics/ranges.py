@@ -10,7 +10,10 @@ from torch import Tensor
 from qir.numerics.layout import block_range
 from qir.numerics.scheme import Scheme
 
-__all__ = ["MIN_SCALE", "dynamic_params", "pow2_scale", "product_scale", "range_to_params", "widen_for_bias"]
+__all__ = [
+    "MIN_SCALE", "dynamic_params", "params_to_range", "pow2_scale", "product_scale", "range_to_params",
+    "widen_for_bias",
+]  # fmt: skip
 
 MIN_SCALE: Final = 2.0**-126
 """The smallest scale: the smallest normal float32, because runtimes flush subnormal ones to zero."""
@@ -67,6 +70,25 @@ def _zero_point(lo: Tensor, scale: Tensor, scheme: Scheme) -> Tensor | None:
         return torch.full_like(scale, scheme.fixed_zero, dtype=torch.int32)
     exact = (scheme.qmin - lo / scale).clamp_(scheme.qmin, scheme.qmax)
     return exact if scheme.zero_inside else exact.round_().to(torch.int32)
+
+
+def params_to_range(scale: Any, zero: Any, scheme: Scheme) -> tuple[Tensor, Tensor]:
+    """The range that a scale (float32) and a zero point (None: the fixed one) reach: the other way of `range_to_params`.
+
+    Affine: ``lo = (qmin - z) * s``, ``hi = (qmax - z) * s``. Symmetric: what the larger side of the scale was taken
+    from on both sides, ``-127 s`` to ``127 s`` for i8, whose -128 stays free. `range_to_params` of it with the same
+    scheme is the scale again but for float32's rounding (and a pow2 form's), and the same zero point. It ends at 0
+    where all values lie on one side of it. Both ends are float32, of the scale's shape.
+    """
+    s = torch.as_tensor(scale).detach().to(torch.float32)
+    if scheme.symmetric:
+        low, high = scheme.value_bounds
+        reach = s * (high if high > 0 else -low)
+        lo, hi = torch.maximum(-reach, s * low), torch.minimum(reach, s * high)
+    else:
+        z = torch.as_tensor(scheme.fixed_zero if zero is None else zero).to(torch.float32)
+        lo, hi = (scheme.qmin - z) * s, (scheme.qmax - z) * s
+    return lo.clamp(max=0.0), hi.clamp(min=0.0)
 
 
 def pow2_scale(scale: Tensor, form: str) -> Tensor:

@@ -23,6 +23,7 @@ from qir.numerics import (
     microscaling,
     nested_params,
     nvfp4,
+    params_to_range,
     product_scale,
     quantize_scale,
     range_to_params,
@@ -276,3 +277,33 @@ def test_power_of_two_scales_by_e8m0_and_by_pow2_agree() -> None:
 def test_an_affine_scheme_has_no_scale_from_a_magnitude() -> None:
     with pytest.raises(ValueError, match="only symmetric"):
         nested_params(torch.zeros(1), torch.ones(1), U8, Scheme(storage="f8E8M0FNU"))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "scale", "zero", "lo", "hi"),
+    [
+        (U8, 0.5, 0, 0.0, 127.5),
+        (U8, 0.5, 100, -50.0, 77.5),
+        (Scheme(storage="i8", symmetric=False), 0.5, -128, 0.0, 127.5),
+        (I8, 0.5, None, -63.5, 63.5),
+        (Scheme(storage="u8"), 0.5, None, -63.5, 63.5),
+        (Scheme(storage="i4", qmin=-8, qmax=0), 2.0, None, -16.0, 0.0),
+        (Scheme(storage="f8E4M3FN"), 0.5, None, -224.0, 224.0),
+        (Scheme(storage="f8E8M0FNU"), 1.0, None, 0.0, 2.0**127),
+        (Scheme(storage="lut", codebook=[-1.0, 0.0, 0.5, 2.0]), 0.5, None, -0.5, 1.0),
+    ],
+)
+def test_the_range_that_parameters_reach(scheme: Scheme, scale: float, zero: int | None, lo: float, hi: float) -> None:
+    assert [end.item() for end in params_to_range(scale, zero, scheme)] == [lo, hi]
+
+
+@pytest.mark.parametrize("scheme", [U8, I8, Scheme(storage="i8", qmin=-127), Scheme(storage="i16", symmetric=False)])
+def test_parameters_come_back_from_the_range_that_they_reach(scheme: Scheme) -> None:
+    generator = torch.Generator().manual_seed(3)
+    scale = torch.rand(500, generator=generator) * 2.0 ** torch.randint(-20, 20, (500,), generator=generator)
+    zero = None
+    if not scheme.symmetric:
+        zero = torch.randint(int(scheme.qmin), int(scheme.qmax) + 1, (500,), generator=generator, dtype=torch.int32)
+    again, zeros = range_to_params(*params_to_range(scale, zero, scheme), scheme)
+    torch.testing.assert_close(again, scale, rtol=2**-22, atol=0)
+    assert zeros is not None and torch.equal(zeros, torch.zeros_like(zeros) if zero is None else zero)
