@@ -101,9 +101,14 @@ class Axis:
 
 @attrs.frozen
 class Data:
-    """An operand that is an activation (or a constant in an activation's place)."""
+    """An operand that is an activation (or a constant in an activation's place).
+
+    Who reads the same value reads it quantized too if `joint`, so that one tensor is stored and not two; otherwise the
+    others read the floats, where there are any.
+    """
 
     scheme: str
+    joint: bool = False
 
 
 @attrs.frozen
@@ -218,8 +223,7 @@ def _in_float(rule: Rule, floats: set[str]) -> Rule:
     weights = any(isinstance(demand, Weight) for demand in kept.values())
     role: Role = rule.role if weights and rule.role == "compute" else "float"
     note = rule.note if role != "float" else "this mode quantizes weights only"
-    return attrs.evolve(rule, operands=kept, result=result, role=role, fused=() if result is None else rule.fused,
-                        output="demanded", note=note)  # fmt: skip
+    return attrs.evolve(rule, operands=kept, result=result, role=role, output="demanded", note=note)
 
 
 @attrs.frozen
@@ -231,8 +235,8 @@ class Target:
       forms of the artifact by name, the default one first, each with the passes to append to the pipeline.
     - `modes` are other ways to quantize for the chip: each replaces schemes by name (None: operands of that scheme stay
       float), and rules may be limited to modes. The data sheet as it stands is the mode ``""``.
-    - `level` is the stage that `patterns` start from, `patterns()` are the rewrites into the dialect `dialect`, in one
-      set or in several, one after the other; `held` are the dialects whose operations may stand beside it.
+    - `level` is the stage that `patterns` start from, `patterns(target)` are the rewrites into the dialect `dialect`, for
+      the target in the module's mode, in one set or in several, one after the other; `held` are the dialects whose operations may stand beside it.
     - `export(module, context, folder, name, …)` writes the artifact and returns its files; `opset` is the lowest
       version of each operator set that the artifact needs.
 
@@ -249,7 +253,7 @@ class Target:
     pipeline: str = ""
     formats: Mapping[str, str] = attrs.field(factory=dict)
     level: Literal["simulated", "materialised"] = "materialised"
-    patterns: Callable[[], Any] | None = None
+    patterns: Callable[[Target], Any] | None = None
     export: Exporter | None = None
     runtime: Runtime | None = None
     opset: Mapping[str, int] = attrs.field(factory=dict)

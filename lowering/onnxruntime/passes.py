@@ -12,6 +12,7 @@ from qir.lowering.onnxruntime.fuse import Fusion, fusing_patterns
 from qir.lowering.onnxruntime.patterns import layout_of, lowering_patterns
 from qir.lowering.onnxruntime.prepare import preparing_patterns
 from qir.passes import Pass, register_pass
+from qir.passes.quantize.queries import drop_unused_quantizers
 from qir.rewrite import apply_patterns
 
 __all__ = ["FuseOnnxruntime", "LowerToOnnxruntime", "needed_opset"]
@@ -105,19 +106,3 @@ def raise_opset(module: Operation, ctx: Context, version: int, why: str) -> None
     ctx.remark(
         "passed", module.location, f"opset raised from {current} to {version}: {why} need it", "lower-to-onnxruntime"
     )
-
-
-def drop_unused_quantizers(module: Operation) -> bool:
-    """Erase the quantizers that nothing names any more; returns whether there were any."""
-    from qir.dialects.qsim import QuantizerOp
-    from qir.ir import symbol_refs
-
-    changed = False
-    while True:
-        named = {name for _, name in symbol_refs(module)}
-        dead = [op for op in module.walk() if isinstance(op, QuantizerOp) and op.sym_name not in named]
-        if not dead:
-            return changed
-        for op in dead:
-            op.erase()
-        changed = True

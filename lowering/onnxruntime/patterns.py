@@ -22,6 +22,7 @@ from qir.lowering.onnxruntime.dialect import (
 )
 from qir.passes.quantize.queries import symbol
 from qir.rewrite import PatternSet, RewritePattern, Rewriter, Value
+from qir.target import Target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -250,8 +251,8 @@ class LowerDynamicDecode(RewritePattern):
         return True
 
 
-def lowering_patterns() -> PatternSet:
-    """All patterns from the materialised stage to QDQ form. A set serves one module."""
+def lowering_patterns(target: Target | None = None) -> PatternSet:
+    """All patterns from the materialised stage to QDQ form, whatever the mode. A set serves one module."""
     shared: dict[tuple[Operation, str, str], OpResult] = {}
     return PatternSet(
         [

@@ -9,8 +9,10 @@ import attrs
 import torch
 
 from qir.dialects.onnx_opaque import reference_of
+from qir.interpreter.quantizers import Quantization, quantization_of
 from qir.interpreter.values import element_of
 from qir.ir import Attribute, OpaqueAttr, Operation, QirError, TensorType, Type, Value, python_value
+from qir.ir.records import RecordOp
 
 __all__ = ["Body", "Node", "Settings", "describe"]
 
@@ -119,6 +121,20 @@ class Node:
     def result_element(self, index: int = 0) -> Type | None:
         """Element type of a result where the module says it."""
         return element_of(self.op.results[index].type) if index < len(self.op.results) else None
+
+    def parameter(self, name: str) -> Any:
+        """An attribute of a record, or the default that its table gives."""
+        assert isinstance(self.op, RecordOp)
+        return self.op.parameter(name)
+
+    def quantization(self, index: int) -> Quantization | None:
+        """The quantizer of an operand, or behind the operands of a result, as the record's `quant` names it.
+
+        None where the value is no codes. Raises QirError where the quantizer has no scale.
+        """
+        assert isinstance(self.op, RecordOp)
+        found = quantization_of(self.op, index, self.settings.symbols.get)
+        return None if found is None else found.to(self.device)
 
     def error(self, message: str, hint: str | None = None) -> QirError:
         """The error to raise, at this operation's place."""

@@ -5,13 +5,58 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor
 
 from qir.dialects.qsim import QuantizerOp
+from qir.ir.records import RecordOp
 from qir.numerics import product_scale
+from qir.numerics.scheme import Scheme
 
-__all__ = ["quantizer_parameters"]
+__all__ = ["Quantization", "quantization_of", "quantizer_parameters"]
+
+
+@attrs.frozen(eq=False)
+class Quantization:
+    """How a value of a lowered operation is quantized: value = scale · (code - zero).
+
+    `scale` (float32) and `zero` (int64) have one shape: () per tensor, (n,) with the n indices of `axis`, else one
+    entry per block with the tensor's rank.
+    """
+
+    name: str
+    scale: Tensor
+    zero: Tensor
+    scheme: Scheme
+    axis: int | None
+
+    def to(self, device: torch.device) -> Quantization:
+        return attrs.evolve(self, scale=self.scale.to(device), zero=self.zero.to(device))
+
+
+def quantization_of(op: RecordOp, index: int, lookup: Callable[[str], Any]) -> Quantization | None:
+    """The quantizer of an operand, or behind the operands of a result, as a record's `quant` names it.
+
+    `lookup` finds a quantizer by name. None where the value is no codes. Raises QirError where the quantizer is not
+    there or has no scale.
+    """
+    name = op.quantizer_names()[index]
+    if name is None:
+        return None
+    quantizer = lookup(name)
+    if not isinstance(quantizer, QuantizerOp):
+        raise op.error(f"names @{name}, which is no quantizer")
+    found = quantizer_parameters(quantizer, lookup)
+    if found is None:
+        raise op.error(f"is quantized by @{name}, which has no scale", "run calibrate before lowering")
+    scheme = quantizer.scheme
+    scale, zero = found
+    axis = scheme.granularity.axis
+    if scheme.product is not None:
+        axis = scheme.product.axis if scale.dim() else None
+    zeros = torch.tensor(scheme.fixed_zero) if zero is None else zero
+    return Quantization(name, scale, zeros.to(torch.int64).expand(scale.shape), scheme, axis)
 
 
 def quantizer_parameters(quantizer: QuantizerOp, lookup: Callable[[str], Any]) -> tuple[Tensor, Tensor | None] | None:

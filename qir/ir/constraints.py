@@ -22,6 +22,7 @@ from qir.ir.attributes import (
     attribute,
     bool_attr,
     integer_array,
+    python_value,
 )
 from qir.ir.types import FloatType, FunctionType, IntegerType, TensorType, Type, i1
 
@@ -33,6 +34,7 @@ __all__ = [
     "BOOL",
     "DICT",
     "FLOAT",
+    "FLOATS",
     "FLOAT_TENSOR",
     "FUNCTION_TYPE",
     "INT",
@@ -120,6 +122,12 @@ INTS: AttrKind[tuple[int, ...]] = AttrKind(
     lambda a: isinstance(a, DenseArrayAttr) and isinstance(a.element, IntegerType),
     lambda a: cast("tuple[int, ...]", a.values),
     lambda v: integer_array(v),
+)
+FLOATS: AttrKind[tuple[float, ...]] = AttrKind(
+    "an array of floats",
+    lambda a: isinstance(a, DenseArrayAttr) and isinstance(a.element, FloatType),
+    lambda a: cast("tuple[float, ...]", python_value(a)),
+    lambda v: attribute([float(x) for x in v]),
 )
 TENSOR: AttrKind[TensorAttr] = AttrKind("a tensor", _is(TensorAttr), lambda a: cast(TensorAttr, a), lambda v: v)
 NUMBERS: AttrKind[Attribute] = AttrKind(

@@ -21,7 +21,7 @@ from qir.passes.base import Pass
 
 __all__ = ["all_passes", "find_pass", "pass_names", "register_pass", "suggestion"]
 
-FAMILIES = ("qir.passes.graph", "qir.passes.quantize", "qir.passes.optimise")
+FAMILIES = ("qir.passes.graph", "qir.passes.quantize", "qir.passes.optimise", "qir.passes.lower")
 
 P = TypeVar("P", bound=type[Pass])
 _passes: dict[str, type[Pass]] = {}

@@ -37,6 +37,11 @@ class PlannedOp:
         return self.rule.role != "compute" or self.rule.output == "always"
 
     @property
+    def joins(self) -> bool:
+        """Whether everybody who reads an activation that the op demands reads it quantized."""
+        return any(isinstance(demand, Data) and demand.joint for demand in self.rule.operands.values())
+
+    @property
     def result_scheme(self) -> str | None:
         return next(iter(self.data.values())) if self.rule.role == "move" else self.rule.result
 
@@ -54,6 +59,11 @@ class Edge:
     scheme: str
     users: list[tuple[Operation, int]] | None
     group: Key
+
+
+def _leaves(op: Operation) -> bool:
+    """Whether the operation hands values out of the graph."""
+    return op.has_trait(Trait.TERMINATOR)
 
 
 class Placement:
@@ -126,9 +136,9 @@ class Placement:
                     weights[index] = demand
                 else:
                     biases[index] = demand
-        if not data:
+        if not data and not weights:
             return "it has no operand to quantize"
-        if all(is_constant(op.operands[i]) for i in data):
+        if data and all(is_constant(op.operands[i]) for i in data):
             return "all its operands are constants"
         for result in op.results:
             reason = self._unfit(result, "its result")
@@ -214,7 +224,7 @@ class Placement:
             return False
         if source.emits:
             return True
-        return any(plan.rule.role == "move" for plan in self._active_readers(value))
+        return any(p.rule.role == "move" or p.rule.share == "always" for p in self._active_readers(value))
 
     def _misplaced(self, plan: PlannedOp) -> str | None:
         op, move = plan.op, plan.rule.role == "move"
@@ -259,6 +269,8 @@ class Placement:
             yield Edge(value, given, None, (value, given, None))
             demands.pop(given, None)
         for scheme, users in demands.items():
+            if len(demands) == 1 and any(self._plans[user].joins for user, _ in users):
+                users = [(u, i) for u in value.users for i, v in enumerate(u.operands) if v is value and not _leaves(u)]
             yield Edge(value, scheme, users, (value, scheme, None))
 
     # ------------------------------------------------------------ sharing

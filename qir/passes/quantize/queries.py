@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.func import main_function
 from qir.dialects.qsim import FakeOp, QuantizerOp
-from qir.ir import Operation, SymbolRefAttr, Value
+from qir.ir import Operation, SymbolRefAttr, Value, symbol_refs
 
-__all__ = ["fakes_of", "main_function", "quantizer_name", "quantizers", "symbol"]
+__all__ = ["drop_unused_quantizers", "fakes_of", "main_function", "quantizer_name", "quantizers", "symbol"]
 
 
 def symbol(op: Operation) -> str:
@@ -40,3 +40,16 @@ def fakes_of(module: ModuleOp) -> Iterator[FakeOp]:
             if name not in known:
                 raise op.error(f"names @{name}, which is no quantizer")
             yield op
+
+
+def drop_unused_quantizers(module: Operation) -> bool:
+    """Erase the quantizers that nothing names any more; returns whether there were any."""
+    changed = False
+    while True:
+        named = {name for _, name in symbol_refs(module)}
+        dead = [op for op in module.walk() if isinstance(op, QuantizerOp) and op.sym_name not in named]
+        if not dead:
+            return changed
+        for op in dead:
+            op.erase()
+        changed = True

@@ -12,7 +12,7 @@ from qir.passes.base import Pass, option
 from qir.passes.registry import register_pass
 from qir.target import Target, get_target
 
-__all__ = ["VerifyTarget"]
+__all__ = ["VerifyTarget", "left_over"]
 
 ALWAYS = ("onnx.Constant", "onnx.NoValue", "qsim.quantizer")
 """Operations that may stand in any lowered module: data, absent operands, and the parameters."""
@@ -36,7 +36,7 @@ class VerifyTarget(Pass):
         assert isinstance(module, ModuleOp)
         target = get_target(self.target)
         if target.level == "materialised":
-            found = list(filter(None, (_left(op, target) for op in module.walk())))
+            found = list(filter(None, (left_over(op, target) for op in module.walk())))
             if found:
                 raise QirError(found)
         if target.verify is not None:
@@ -44,7 +44,7 @@ class VerifyTarget(Pass):
         return False
 
 
-def _left(op: Operation, target: Target) -> Diagnostic | None:
+def left_over(op: Operation, target: Target) -> Diagnostic | None:
     """What is wrong with an operation that stands in a module for `target`, if anything."""
     dialect = op.name.partition(".")[0]
     if op.name in ALWAYS:
@@ -52,7 +52,7 @@ def _left(op: Operation, target: Target) -> Diagnostic | None:
     if dialect in STAGES:
         return Diagnostic(
             Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}': it was not lowered",
-            hint=f"run materialise and lower-to-{target.name} before verify-target",
+            hint="run materialise and the target's lowering before verify-target",
         )  # fmt: skip
     if dialect == "onnx" and dialect not in target.held:
         return Diagnostic(

@@ -1,0 +1,1 @@
+"""From quantized modules to a target's records."""

@@ -1,0 +1,57 @@
+"""``lower``: from a quantized module to the records of a target."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import attrs
+
+from qir.dialects.builtin import ModuleOp
+from qir.ir import Context, Operation, QirError
+from qir.passes.base import Pass, option
+from qir.passes.quantize.queries import drop_unused_quantizers
+from qir.passes.quantize.verify_target import left_over
+from qir.passes.registry import register_pass
+from qir.rewrite import PatternSet, apply_patterns
+from qir.target import get_target
+
+__all__ = ["Lower"]
+
+
+@register_pass
+@attrs.frozen
+class Lower(Pass):
+    """Lower a quantized module to the records of a target, by the target's patterns.
+
+    One error lists every operation that has no record, by the node of the model.
+    """
+
+    name: ClassVar[str] = "lower"
+    dialects: ClassVar[tuple[str, ...]] = ("onnx", "qsim")
+
+    target: str = option("", "the target's name; by default the one that the module names (qir.target)")
+
+    def run(self, module: Operation, ctx: Context) -> bool:
+        assert isinstance(module, ModuleOp)
+        name = self.target or module.attr("qir.target", "")
+        if not name:
+            raise module.error("names no target", "write lower{target=onnxruntime}")
+        target = get_target(str(name))
+        if target.patterns is None:
+            raise module.error(f"cannot be lowered: the target '{target.name}' has no patterns")
+        if target.level == "materialised":
+            for op in module.walk():
+                if op.name == "qsim.fake":
+                    raise op.error(
+                        "stands in the way of lowering: it simulates, and the artifact needs integers",
+                        "run materialise before lower",
+                    )
+        phases = target.patterns(target.in_mode(str(module.attr("qir.mode", ""))))
+        changed = False
+        for phase in [phases] if isinstance(phases, PatternSet) else phases:
+            changed = apply_patterns(module, phase, ctx, name=self.name) or changed
+        changed = drop_unused_quantizers(module) or changed
+        found = [d for op in module.walk() if (d := left_over(op, target)) is not None]
+        if found:
+            raise QirError(found)
+        return changed
