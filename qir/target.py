@@ -191,11 +191,11 @@ class Artifact:
 class Runtime:
     """The real runtime of a target, where it can be installed.
 
-    `version` gives the installed version or None; `run(path, inputs, profile)` runs an artifact on numpy arrays by input
-    name and gives its outputs by name. `install` is the command that installs it. `profiles` are the ways in which it
-    can run one artifact with an arithmetic of its own (kernel sets, options), the default one first; a module's
-    ``qir.profile`` says which one the interpreter simulates. `suffixes` are the endings of the files that `run` takes,
-    most special first where one file of several is named (``.xml``, whose weights lie beside it).
+    `version` gives the installed version or None; `run(path, inputs, profile)` runs an artifact on numpy arrays by
+    input name and gives its outputs by name. `install` is the command that installs it. `profiles` are the ways in
+    which it can run one artifact with an arithmetic of its own (kernel sets, options), the default one first; a
+    module's ``qir.profile`` says which one the interpreter simulates. `suffixes` are the endings of the files that
+    `run` takes (of several files that belong together, of the one that is named).
     """
 
     name: str
@@ -233,10 +233,11 @@ class Target:
     - `schemes` name the number formats, `elements` the float types that it quantizes, `rules` is the data sheet.
     - `pipeline` is the default job as a pipeline string (``{data}`` options are filled in by the tool), `formats` the
       forms of the artifact by name, the default one first, each with the passes to append to the pipeline.
-    - `modes` are other ways to quantize for the chip: each replaces schemes by name (None: operands of that scheme stay
-      float), and rules may be limited to modes. The data sheet as it stands is the mode ``""``.
-    - `level` is the stage that `patterns` start from, `patterns(target)` are the rewrites into the dialect `dialect`, for
-      the target in the module's mode, in one set or in several, one after the other; `held` are the dialects whose operations may stand beside it.
+    - `modes` are other ways to quantize for the chip: each replaces schemes by name (None: operands of that scheme
+      stay float), and rules may be limited to modes. The data sheet as it stands is the mode ``""``.
+    - `level` is the stage that `patterns` start from, `patterns(target)` are the rewrites into the dialect `dialect`,
+      for the target in the module's mode, in one set or in several, one after the other; `held` are the dialects whose
+      operations may stand beside it.
     - `export(module, context, folder, name, …)` writes the artifact and returns its files; `opset` is the lowest
       version of each operator set that the artifact needs.
 
@@ -274,10 +275,10 @@ class Target:
                          f"its modes are {', '.join(self.modes) or 'none'}")  # fmt: skip
 
     def in_mode(self, mode: str) -> Target:
-        """The target as the data sheet of one mode alone: its schemes and its rules. Raises QirError for an unknown one.
+        """The target as the data sheet of one mode alone: its schemes and its rules.
 
-        Operands whose scheme the mode leaves in float are no demands any more; a rule that demands nothing and gives
-        nothing is float.
+        Raises QirError for a mode that it does not have. Operands whose scheme the mode leaves in float are no demands
+        any more; a rule that demands nothing and gives nothing is float.
         """
         if mode and mode not in self.modes:
             modes = f"its modes are {', '.join(self.modes)}" if self.modes else "it has one mode only"

@@ -352,4 +352,4 @@ class Placement:
         if len(value.uses) != 1 or isinstance(value, BlockArgument):
             return False
         reader = self._plans.get(value.users[0])
-        return reader is plan or (reader is not None and (reader.rule.role == "move" or reader.rule.share))
+        return reader is plan or (reader is not None and (reader.rule.role == "move" or bool(reader.rule.share)))
