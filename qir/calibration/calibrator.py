@@ -6,7 +6,7 @@ quantizer and one batch. Constants are not observed but searched directly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -26,7 +26,7 @@ from qir.numerics import Scheme, product_scale, range_to_params, widen_for_bias
 from qir.passes.progress import track
 from qir.target import constant_of, is_constant, node_name
 
-__all__ = ["Method", "calibrate"]
+__all__ = ["Method", "calibrate", "calibrate_constants"]
 
 
 @attrs.frozen
@@ -118,11 +118,29 @@ def calibrate(
         fail(module.location, message, "write calibrate{data=calib.npz}")
     if active and records is not None:
         _observe(module, ctx, active, records, specs, batch, samples, device)
+    _store(module, ctx, jobs, again)
+    _fit_biases(module, ctx, {job.op.sym_name for job in jobs})
+    return len(jobs)
+
+
+def calibrate_constants(
+    module: ModuleOp, ctx: Context, method: Method, names: Collection[str], refit: Collection[str] = ()
+) -> int:
+    """Find the parameters of the quantizers `names` that have none, from the constants alone that are on their edges.
+
+    `refit` are weight quantizers that may get a larger scale where the bias beside them would not fit its integers.
+    Returns how many quantizers were calibrated. Raises QirError for NaN or infinities in a constant.
+    """
+    jobs = [job for job in _jobs(module, method, again=False) if job.op.sym_name in names and not job.values]
+    _store(module, ctx, jobs, again=False)
+    _fit_biases(module, ctx, {*names, *refit})
+    return len(jobs)
+
+
+def _store(module: ModuleOp, ctx: Context, jobs: list[_Job], again: bool) -> None:
     for job in jobs:
         _finish(job, ctx)
     quantize_scales(module, {job.op: job.found for job in jobs if job.found is not None and job.scheme.scale_by}, again)
-    _fit_biases(module, ctx, {job.op.sym_name for job in jobs})
-    return len(jobs)
 
 
 # ---------------------------------------------------------------- what to observe
