@@ -22,6 +22,7 @@ from qir.passes import Instrumentation, Nested, Pass, PassManager, option_specs,
 from qir.passes.base import format_value, parse_value
 from qir.passes.progress import track
 from qir.passes.quantize.calibrate import Calibrate
+from qir.passes.quantize.resume import is_quantized, resume
 from qir.target import Artifact, Target, get_target
 
 if TYPE_CHECKING:
@@ -71,10 +72,10 @@ def quantize(
             f"{runtime.name} is not installed, so the artifact could not be tried before it is handed over",
             f"{runtime.install}; or take it as it is, with --unchecked",
         )
-    manager = make_pipeline(goal, pipeline, {**options, "data": data})
     score = _scorer(evaluate)
     name = Path(model).stem if isinstance(model, (str, Path)) else "model"
     module = load_model(model, ctx)
+    manager = make_pipeline(goal, pipeline, {**options, "data": data}, module)
     report = _Report(manager, options.get("device") or "cpu")
     manager.instrumentations += [report, *watchers]
     _seed(options.get("seed") or 0)
@@ -110,10 +111,13 @@ def load_model(model: str | Path | ModuleOp, ctx: Context) -> ModuleOp:
 
 
 # ---------------------------------------------------------------- the pipeline
-def make_pipeline(target: Target, pipeline: str | None, options: Mapping[str, Any]) -> PassManager:
+def make_pipeline(
+    target: Target, pipeline: str | None, options: Mapping[str, Any], module: ModuleOp | None = None
+) -> PassManager:
     """The target's pipeline (or the one given) with each option set on the passes that have it; None is not given.
 
-    Raises QirError for an option that no pass of the pipeline takes, and where data is needed and not given.
+    For a `module` that is quantized already the target's pipeline is what is left to do (`resume`). Raises QirError for
+    an option that no pass of the pipeline takes, and where data is needed and not given.
     """
     text = target.pipeline if pipeline is None else pipeline
     if not text:
@@ -128,6 +132,9 @@ def make_pipeline(target: Target, pipeline: str | None, options: Mapping[str, An
     needs_data = "{data}" in text
     text = text.replace("{data}", format_value(data or "data"))
     manager = parse_pipeline(text, name="<pipeline>" if pipeline is not None else f"<pipeline of {target.name}>")
+    if pipeline is None and module is not None and is_quantized(module):
+        manager.root = resume(manager.root, module, target.name, options.get("mode") or "", data is not None)
+        needs_data = False
     takes = {spec for item in manager.passes for spec in _option_names(item)}
     if data is None and pipeline is None and (needs_data or "data" in takes):
         fail(

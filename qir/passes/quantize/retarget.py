@@ -20,7 +20,7 @@ from qir.passes.quantize.annotate import annotate
 from qir.passes.quantize.queries import quantizers
 from qir.passes.quantize.strip import QuantizedEdge, Use, edges_of, simulate, strip
 from qir.passes.registry import register_pass
-from qir.target import Target, constant_of, get_target, is_constant, node_name
+from qir.target import Target, constant_of, get_target, is_constant, list_targets, node_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,7 @@ def retarget(
 
 
 def _refuse_lowered(module: ModuleOp, was: str) -> None:
-    dialect = get_target(was).dialect if was else ""
+    dialect = get_target(was).dialect if was in list_targets() else was
     for op in module.walk():
         if dialect and op.name.startswith(f"{dialect}."):
             hint = f"start from the text before the module was lowered for {was}"
