@@ -1,0 +1,99 @@
+"""What an exporter writes: the lowered function as numbered values and a list of records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from qir.dialects.builtin import ModuleOp
+from qir.dialects.func import main_function
+from qir.interpreter.lookup import result_names, symbols_of
+from qir.interpreter.quantizers import Quantization, quantization_of
+from qir.ir import TensorType, Value, is_absent
+from qir.ir.records import RecordOp
+from qir.rewrite import constant_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Line", "Program", "Slot", "program_of"]
+
+
+@attrs.frozen(eq=False)
+class Slot:
+    """A value: its type (of known rank), its data if it is a constant, its quantizer if it is codes."""
+
+    type: TensorType
+    data: NDArray[Any] | None
+    quantization: Quantization | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes, -1 where they are free."""
+        assert self.type.shape is not None
+        return tuple(-1 if size is None else size for size in self.type.shape)
+
+
+@attrs.frozen(eq=False)
+class Line:
+    """A record, and the numbers of the slots that it reads (None is absent) and writes."""
+
+    op: RecordOp
+    reads: tuple[int | None, ...]
+    writes: tuple[int, ...]
+
+
+@attrs.frozen(eq=False)
+class Program:
+    """A lowered function: `inputs` and `outputs` are names with slots, `lines` are its records in order."""
+
+    slots: tuple[Slot, ...]
+    inputs: tuple[tuple[str, int], ...]
+    outputs: tuple[tuple[str, int], ...]
+    lines: tuple[Line, ...]
+
+
+def program_of(module: ModuleOp) -> Program:
+    """The main function of a lowered module as a program.
+
+    Raises QirError for an operation that is no record, for a value without a rank, and for one that two records read
+    by different quantizers.
+    """
+    main = main_function(module)
+    symbols = symbols_of(module)
+    slots: list[Slot] = []
+    index: dict[Value, int] = {}
+
+    def slot(value: Value, quantization: Quantization | None = None) -> int:
+        known = index.get(value)
+        if known is None:
+            if not isinstance(value.type, TensorType) or value.type.shape is None:
+                raise main.error(f"cannot be written: '{value.name}' is {value.type}", "give the inputs a rank")
+            data = constant_of(value)
+            slots.append(Slot(value.type, None if data is None else data.numpy(), quantization))
+            index[value] = known = len(slots) - 1
+        elif quantization is not None:
+            given = slots[known].quantization
+            if given is not None and given.name != quantization.name:
+                names = f"@{given.name} and @{quantization.name}"
+                raise main.error(f"'{value.name}' has two quantizers, {names}", "a value has one scale: requantize")
+            slots[known] = attrs.evolve(slots[known], quantization=quantization)
+        return known
+
+    inputs = tuple((arg.name or f"input{arg.index}", slot(arg)) for arg in main.body.args)
+    lines = []
+    for op in main.body:
+        if op is main.body.terminator or op.name in ("onnx.Constant", "onnx.NoValue"):
+            continue
+        if not isinstance(op, RecordOp):
+            raise op.error("cannot be written: it is no record", "lower the module first")
+        values = (*op.operands, *op.results)
+        numbers = [
+            None if is_absent(v) else slot(v, quantization_of(op, i, symbols.get)) for i, v in enumerate(values)
+        ]
+        reads, writes = numbers[: len(op.operands)], [n for n in numbers[len(op.operands) :] if n is not None]
+        lines.append(Line(op, tuple(reads), tuple(writes)))
+    results = main.body.terminator.operands if main.body.terminator is not None else ()
+    outputs = tuple(zip(result_names(main, results), map(slot, results), strict=True))
+    return Program(tuple(slots), inputs, outputs, tuple(lines))
