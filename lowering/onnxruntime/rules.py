@@ -8,21 +8,19 @@ is a graph input), weights int8 without -128, biases int32.
 
 from __future__ import annotations
 
-from qir.ir import FloatType, Operation, TensorType, Value
-from qir.numerics.scheme import Granularity, Scheme
-from qir.target import (
-    Axis,
-    Bias,
-    Constraint,
-    Data,
-    Fused,
-    Rule,
-    Weight,
-    attribute_is,
-    constant_of,
-    is_constant,
-    operand_indices,
+from qir.datasheet import (
+    BOUNDS_KNOWN,
+    COLUMN_BIAS,
+    FLOAT_RESULT,
+    NO_MASK,
+    PADS_ZERO,
+    computed,
+    constant,
+    constant_or_absent,
 )
+from qir.ir import TensorType
+from qir.numerics.scheme import Granularity, Scheme
+from qir.target import Axis, Bias, Constraint, Data, Fused, Rule, Weight, attribute_is
 
 __all__ = ["RULES", "SCHEMES"]
 
@@ -31,100 +29,6 @@ SCHEMES = {
     "weight": Scheme(storage="i8", qmin=-127, qmax=127, symmetric=True),
     "bias": Scheme(storage="i32", symmetric=True, granularity=Granularity.per_axis(0)),
 }
-
-
-# ---------------------------------------------------------------- conditions
-def _operand(op: Operation, key: str | int) -> Value | None:
-    found = operand_indices(op, key)
-    return op.operands[found[0]] if found else None
-
-
-def _constant(key: str) -> Constraint:
-    def holds(op: Operation) -> bool:
-        value = _operand(op, key)
-        return value is not None and is_constant(value)
-
-    return Constraint(f"{key} is a constant", f"{key} is not a constant", holds)
-
-
-def _varies(key: str) -> Constraint:
-    def holds(op: Operation) -> bool:
-        value = _operand(op, key)
-        return value is not None and not is_constant(value)
-
-    return Constraint(f"{key} is computed", f"{key} is a constant", holds)
-
-
-def _constant_or_absent(key: str) -> Constraint:
-    def holds(op: Operation) -> bool:
-        value = _operand(op, key)
-        return value is None or is_constant(value)
-
-    return Constraint(f"{key} is a constant or absent", f"{key} is computed", holds)
-
-
-def _vector_or_absent(key: str) -> Constraint:
-    """A bias of one number per column; its leading sizes may be 1."""
-
-    def holds(op: Operation) -> bool:
-        value, weight = _operand(op, key), _operand(op, "B")
-        if value is None:
-            return True
-        if weight is None or not isinstance(value.type, TensorType) or not isinstance(weight.type, TensorType):
-            return False
-        columns = weight.type.shape[0 if op.attr("transB", 0) else 1] if weight.type.shape else None
-        return value.type.shape == (columns,)
-
-    return Constraint(f"{key} is one number per column or absent", f"{key} is not one number per column", holds)
-
-
-def _bound(op: Operation, index: int, name: str, default: float) -> float | None:
-    """A bound of a Clip: an attribute up to opset 10, an operand since 11; None if it is not constant."""
-    value = _operand(op, index)
-    if value is None:
-        return float(op.attr(name, default))
-    data = constant_of(value)
-    return None if data is None else float(data.numpy().reshape(-1)[0])
-
-
-def _no_mask(op: Operation) -> bool:
-    """Masks add -10000, -inf or the like: a tensor that holds such numbers beside ordinary ones has no useful scale."""
-    import numpy as np
-
-    for value in op.operands:
-        data = constant_of(value)
-        if data is not None and isinstance(data.type.element, FloatType):
-            array = np.abs(data.numpy().astype(np.float32))
-            if array.size and not float(array.max()) < 1e4:
-                return False
-    return True
-
-
-WEIGHT_CONSTANT = _constant("W")
-FLOAT_RESULT = Constraint(
-    "its numbers are floats",
-    "its numbers are no floats (shapes, indices, masks)",
-    lambda op: not isinstance(t := op.results[0].type, TensorType) or isinstance(t.element, FloatType),
-)
-NO_MASK = Constraint("no operand is a mask", "a constant operand is a mask: its numbers reach 10000", _no_mask)
-BOUNDS_KNOWN = Constraint(
-    "its bounds are constants",
-    "its bounds are computed",
-    lambda op: _bound(op, 1, "min", float("-inf")) is not None and _bound(op, 2, "max", float("inf")) is not None,
-)
-PADS_ZERO = Constraint(
-    "it pads with 0",
-    "it pads with another number than 0",
-    lambda op: op.attr("mode", "constant") != "constant" or _pads_zero(op),
-)
-
-
-def _pads_zero(op: Operation) -> bool:
-    value = _operand(op, 2)
-    if value is None:
-        return float(op.attr("value", 0.0)) == 0.0
-    data = constant_of(value)
-    return data is not None and not data.numpy().any()
 
 
 GEMM_COLUMNS = Axis(
@@ -146,22 +50,22 @@ RULES = (
     # ---------------------------------------------------------- compute
     Rule("Conv", "compute", {"X": X8, "W": Weight("weight", axis=0), "B": Bias("bias", of=("X", "W"))},
          result="activation", output="always", fused=ACTIVATIONS,
-         where=(_varies("X"), WEIGHT_CONSTANT, _constant_or_absent("B")),
+         where=(computed("X"), constant("W"), constant_or_absent("B")),
          note="QLinearConv: int32 sums, one float multiplier per channel; it gives codes only"),
     Rule("Gemm", "compute", {"A": X8, "B": Weight("weight", axis=GEMM_COLUMNS),
                              "C": Bias("bias", of=("A", "B"), factor=lambda op: float(op.attr("alpha", 1.0)))},
          result="activation", fused=ACTIVATIONS,
-         where=(_varies("A"), _constant("B"), _constant_or_absent("C"), attribute_is("beta", 1.0, default=1.0),
-                attribute_is("transA", 0, default=0), _vector_or_absent("C"),
+         where=(computed("A"), constant("B"), constant_or_absent("C"), attribute_is("beta", 1.0, default=1.0),
+                attribute_is("transA", 0, default=0), COLUMN_BIAS,
                 Constraint("alpha is positive", "alpha is not positive", lambda op: op.attr("alpha", 1.0) > 0)),
          note="QGemm; gives float where nobody asks for integers"),
     Rule("MatMul", "compute", {"A": X8, "B": Weight("weight", axis=MATMUL_COLUMNS)},
-         result="activation", fused=ACTIVATIONS, where=(_varies("A"), _constant("B")),
+         result="activation", fused=ACTIVATIONS, where=(computed("A"), constant("B")),
          note="QLinearMatMul; MatMulIntegerToFloat where nobody asks for integers"),
     Rule("MatMul", "compute", {"A": X8, "B": X8}, result="activation", fused=ACTIVATIONS,
-         where=(_constant("A"), _varies("B")),
+         where=(constant("A"), computed("B")),
          note="a constant on the left has one scale: the kernel takes scales per column of the right operand only"),
-    Rule("MatMul", "float", where=(_varies("A"), _varies("B")),
+    Rule("MatMul", "float", where=(computed("A"), computed("B")),
          note="a product of two activations (attention) costs accuracy and little time: float"),
 
     # ---------------------------------------------------------- follow

@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # From the top down; parts on one line may use each other. A part is a package or module below `qir`.
 LAYERS = (
     ("tools",),
-    ("api", "job", "backend"),  # what qir/__init__.py re-exports, one line each, and the whole job
+    ("api", "job", "artifact", "backend"),  # what qir/__init__.py re-exports, one line each, and the whole job
     ("lowering",),
     ("passes", "calibration", "analysis", "frontends"),
-    ("target", "target_diff"),
+    ("target", "target_diff", "datasheet", "runtime_process"),
     ("interpreter",),
     ("dialects", "rewrite", "text"),
     ("triton_kernels",),
@@ -32,7 +32,7 @@ LEVEL = {part: level for level, parts in enumerate(reversed(LAYERS)) for part in
 LEVEL[""] = LEVEL["api"]
 # Nobody but a part that needs it may load these; a job that only reads and prints text must start fast.
 HEAVY = {
-    "torch": {"ir", "text", "rewrite", "dialects", "target", "target_diff"},
+    "torch": {"ir", "text", "rewrite", "dialects", "target", "target_diff", "datasheet", "runtime_process"},
     "onnx": {"ir", "text", "rewrite", "numerics"},
 }
 

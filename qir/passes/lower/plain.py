@@ -9,41 +9,16 @@ A chip whose records have ONNX's operands and attributes under names of its own 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from qir.datasheet import BOUNDS_KNOWN, clamp_bounds
 from qir.dialects.qsim import DecodeOp, EncodeOp
-from qir.ir import Operation, TensorType, Value, is_absent
+from qir.ir import Operation, TensorType, Value
 from qir.passes.lower.groups import Emitter, Group, record
 from qir.passes.quantize.queries import symbol
 from qir.rewrite import PatternSet, RewritePattern, Rewriter
-from qir.target import Constraint, constant_of
 
 __all__ = ["BOUNDS_KNOWN", "clamp_bounds", "edge_patterns", "plain", "window"]
-
-
-def clamp_bounds(op: Operation) -> tuple[float, float] | None:
-    """The bounds between which a Relu or Clip (at any opset) clamps; None for other operations, and computed bounds."""
-    if op.name == "onnx.Relu":
-        return 0.0, math.inf
-    if op.name != "onnx.Clip":
-        return None
-    found = []
-    for index, name, default in ((1, "min", -math.inf), (2, "max", math.inf)):
-        if index >= len(op.operands) or is_absent(op.operands[index]):
-            found.append(float(op.attr(name, default)))
-            continue
-        data = constant_of(op.operands[index])
-        if data is None:
-            return None
-        found.append(float(data.numpy().reshape(-1)[0]))
-    low, high = found
-    return low, high
-
-
-BOUNDS_KNOWN = Constraint(
-    "its bounds are constants", "its bounds are computed", lambda op: clamp_bounds(op) is not None
-)
 
 
 WINDOW = frozenset(("kernel_shape", "strides", "dilations", "pads", "group"))
