@@ -69,13 +69,9 @@ def run(
     module: Operation | str | Path, inputs: Mapping[str, Any], device: str = "cpu"
 ) -> dict[str, NDArray[np.generic]]:
     """Interpret a module at any stage (or a file of one) on arrays by input name; results by name, as arrays."""
-    from qir.interpreter import Plan, as_array
-    from qir.ir import TensorType
+    from qir.artifact import interpret
 
-    plan = Plan(load(module) if isinstance(module, (str, Path)) else module, device=device)
-    types = {name: value.type for name, value in zip(plan.outputs, plan.results, strict=True)}
-    elements = {name: t.element for name, t in types.items() if isinstance(t, TensorType)}
-    return {name: as_array(value, elements.get(name)) for name, value in plan.run(inputs).items()}
+    return interpret(load(module) if isinstance(module, (str, Path)) else module, inputs, device)
 
 
 def export(
@@ -97,11 +93,14 @@ def quantize(
     only: Sequence[str] = (),
     exclude: Sequence[str] = (),
     format: str | None = None,
+    mode: str | None = None,
+    profile: str | None = None,
     device: str | None = None,
     seed: int | None = None,
     pipeline: str | None = None,
     evaluate: str | Callable[..., Any] | None = None,
     unchecked: bool = False,
+    strict: bool = False,
     ctx: Context | None = None,
 ) -> QuantizeResult:
     """Quantize a model for a target: the whole job of ``qir quantize``.
@@ -116,11 +115,12 @@ def quantize(
         None if data is None else str(data),
         None if out is None else Path(out),
         options={
-            "method": method, "only": tuple(only), "exclude": tuple(exclude), "format": format, "device": device,
-            "seed": seed,
+            "method": method, "only": tuple(only), "exclude": tuple(exclude), "format": format, "mode": mode,
+            "profile": profile, "device": device, "seed": seed,
         },
         pipeline=pipeline,
         evaluate=evaluate,
         unchecked=unchecked,
+        strict=strict,
         ctx=_context(ctx),
     )  # fmt: skip

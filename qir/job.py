@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import sys
-import tempfile
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from qir.analysis import TensorError, main_function, quantization_errors, write_report
+from qir.artifact import interpret, moved, staged, write_artifact
 from qir.calibration.functions import said
 from qir.ir import Context, Operation, QirError, fail, verify
 from qir.passes import Instrumentation, Nested, Pass, PassManager, option_specs, parse_pipeline
@@ -61,35 +59,39 @@ def quantize(
     evaluate: str | Callable[..., Any] | None,
     ctx: Context,
     unchecked: bool = False,
+    strict: bool = False,
     watchers: Sequence[Instrumentation] = (),
 ) -> QuantizeResult:
     """Run the whole job; see `qir.api.quantize`. `watchers` are called around every pass."""
     goal = get_target(target)
-    runtime = goal.runtime
+    runtime, profile = goal.runtime, options.get("profile") or ""
     if runtime is not None and not unchecked and runtime.version() is None:
         fail(
             None,
             f"{runtime.name} is not installed, so the artifact could not be tried before it is handed over",
             f"{runtime.install}; or take it as it is, with --unchecked",
         )
+    if runtime is not None:
+        runtime.check_profile(profile)
     score = _scorer(evaluate)
     name = Path(model).stem if isinstance(model, (str, Path)) else "model"
     module = load_model(model, ctx)
-    manager = make_pipeline(goal, pipeline, {**options, "data": data}, module)
+    manager = make_pipeline(goal, pipeline, {**options, "data": data, "strict": strict or None}, module)
     report = _Report(manager, options.get("device") or "cpu")
     manager.instrumentations += [report, *watchers]
     _seed(options.get("seed") or 0)
     manager.run(module, ctx)
     errors = tuple(report.errors)
     scores: dict[str, Any] = {}
-    with _staged(out) as folder:
-        files = _write(module, goal, ctx, folder, name, pipeline_text(manager), errors, report.sample)
+    with staged(out) as folder:
+        files = write_artifact(module, goal, ctx, folder, name, sample=report.sample, profile=profile, strict=strict)
+        files += _write_beside(module, goal, folder, name, pipeline_text(manager), errors)
         if score is not None:
             if isinstance(model, (str, Path)):
                 scores["float"] = score(_runner(Path(model), goal, ctx))
-            scores["quantized"] = score(_runner(files[0].path, goal, ctx))
+            scores["quantized"] = score(_runner(files[0].path, goal, ctx, profile))
         if out is not None:
-            files = [_moved(file, folder, out) for file in files]
+            files = moved(files, folder, out)
     return QuantizeResult(module, pipeline_text(manager), errors, tuple(files) if out is not None else (), scores)
 
 
@@ -117,7 +119,8 @@ def make_pipeline(
     """The target's pipeline (or the one given) with each option set on the passes that have it; None is not given.
 
     For a `module` that is quantized already the target's pipeline is what is left to do (`resume`). Raises QirError for
-    an option that no pass of the pipeline takes, and where data is needed and not given.
+    an option that no pass of the pipeline takes, for a format or mode that the target does not have, and where data is
+    needed and not given.
     """
     text = target.pipeline if pipeline is None else pipeline
     if not text:
@@ -128,6 +131,7 @@ def make_pipeline(
         fail(None, f"the target '{target.name}' has no format '{form}'", forms)
     if form is not None and target.formats[form] and pipeline is None:
         text = f"{text},{target.formats[form]}"
+    target.in_mode(options.get("mode") or "")
     data = options.get("data")
     needs_data = "{data}" in text
     text = text.replace("{data}", format_value(data or "data"))
@@ -230,53 +234,16 @@ class _Report(Instrumentation):
 
 
 # ---------------------------------------------------------------- the files
-@contextmanager
-def _staged(out: Path | None) -> Iterator[Path]:
-    """A folder to write into, on the disk of `out`; it is removed at the end, so a failed job leaves nothing."""
-    if out is not None:
-        if out.exists() and not out.is_dir():
-            fail(str(out), f"{out} is a file", "-o takes the name of a folder")
-    made = [] if out is None else [p for p in (out, *out.parents) if not p.exists()]
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".qir-", dir=out))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        for path in made:
-            with suppress(OSError):  # it holds the results
-                path.rmdir()
-
-
-def _moved(file: Artifact, folder: Path, out: Path) -> Artifact:
-    """A staged file, put in its place."""
-    final = out / file.path.relative_to(folder)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(file.path, final)
-    return attrs.evolve(file, path=final, command=file.command.replace(str(file.path), str(final)))
-
-
-def _write(
-    module: ModuleOp,
-    target: Target,
-    ctx: Context,
-    folder: Path,
-    name: str,
-    pipeline: str,
-    errors: Sequence[TensorError],
-    sample: Mapping[str, Any] | None,
+def _write_beside(
+    module: ModuleOp, target: Target, folder: Path, name: str, pipeline: str, errors: Sequence[TensorError]
 ) -> list[Artifact]:
-    """Everything that a job leaves: the artifact first, the final module, the pipeline, the report."""
+    """What a job leaves beside the artifact: the final module, the pipeline, the report."""
     from qir.text import write_module
 
-    if target.export is None:
-        fail(None, f"the target '{target.name}' writes no artifact")
-    files = list(target.export(module, ctx, folder, name, sample=sample))
     text = folder / f"{name}.qir"
     write_module(module, text)
     run = " ".join(f"--input {arg.name}=FILE.npy" for arg in main_function(module).body.args)
-    files.append(Artifact(text, "the lowered module, as text", f"qir run {text} {run}"))
+    files = [Artifact(text, "the lowered module, as text", f"qir run {text} {run}")]
     weights = text.with_suffix(".safetensors")
     if weights.exists():
         files.append(Artifact(weights, "its weights", f"(read with {text.name})"))
@@ -292,17 +259,18 @@ def _write(
 
 
 def export_module(module: ModuleOp, path: Path, target: str | Target, ctx: Context) -> Sequence[Artifact]:
-    """Write a module to a file as plain ONNX (``onnx``), or into the folder of `path` as a target's artifact."""
+    """Write a module to a file as plain ONNX (``onnx``), or into the folder of `path` as a target's artifact.
+
+    An artifact is tried by its runtime first, as in a job, on made-up inputs.
+    """
     if target == "onnx":
         from qir.frontends.onnx import export_onnx
 
         export_onnx(module, path)
         return [Artifact(path, "the ONNX model", f"qir run {path}")]
     goal = get_target(target) if isinstance(target, str) else target
-    if goal.export is None:
-        fail(None, f"the target '{goal.name}' writes no artifact")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return goal.export(module, ctx, path.parent, path.stem)
+    with staged(path.parent) as folder:
+        return moved(write_artifact(module, goal, ctx, folder, path.stem), folder, path.parent)
 
 
 # ---------------------------------------------------------------- scores
@@ -342,13 +310,13 @@ def _scorer(evaluate: str | Callable[..., Any] | None) -> Callable[[Callable[...
     return score
 
 
-def _runner(path: Path, target: Target, ctx: Context) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """A model as a function of inputs by name: by the target's runtime where it is installed, else interpreted."""
+def _runner(
+    path: Path, target: Target, ctx: Context, profile: str = ""
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """A model as a function of inputs by name: by the target's runtime where it takes the file, else interpreted."""
     runtime = target.runtime
-    if runtime is not None and runtime.version() and path.suffix == ".onnx":
+    if runtime is not None and runtime.version() and path.name.endswith(runtime.suffixes):
         run = runtime.run
-        return lambda inputs: run(path, inputs)
-    from qir.interpreter import Plan, as_array
-
-    plan = Plan(load_model(path, ctx))
-    return lambda inputs: {name: as_array(value) for name, value in plan.run(inputs).items()}
+        return lambda inputs: run(path, inputs, profile)
+    module = load_model(path, ctx)
+    return lambda inputs: interpret(module, inputs)

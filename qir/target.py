@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from qir.ir import Context, Operation, Value, fail, is_absent
+from qir.ir import Context, Operation, QirError, Value, fail, is_absent
 from qir.ir.shipped import lowering_modules
 from qir.numerics.scheme import Scheme
 from qir.rewrite import constant_of
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact", "Axis", "Bias", "Constraint", "Data", "Demand", "Fused", "Rule", "Runtime", "Scheme", "Target",
-    "Weight", "attribute_is", "constant_of", "get_target", "is_constant", "late", "list_targets", "node_name",
-    "operand_indices", "register_target", "render_target",
+    "Tolerance", "Weight", "attribute_is", "constant_of", "get_target", "is_constant", "is_installed", "late",
+    "list_targets", "node_name", "operand_indices", "register_target", "render_target", "targets_for",
 ]  # fmt: skip
 
 Role = Literal["compute", "follow", "move", "float"]
@@ -191,11 +192,15 @@ class Artifact:
 class Runtime:
     """The real runtime of a target, where it can be installed.
 
-    `version` gives the installed version or None; `run(path, inputs, profile)` runs an artifact on numpy arrays by
-    input name and gives its outputs by name. `install` is the command that installs it. `profiles` are the ways in
-    which it can run one artifact with an arithmetic of its own (kernel sets, options), the default one first; a
-    module's ``qir.profile`` says which one the interpreter simulates. `suffixes` are the endings of the files that
-    `run` takes (of several files that belong together, of the one that is named).
+    - `version` gives the installed version or None, `install` is the command that installs it.
+    - `run(path, inputs, profile)` runs an artifact on numpy arrays by input name and gives its outputs by name. Any
+      exception means that it cannot; a QirError is shown as it is.
+    - `profiles` are the ways in which it can run one artifact with an arithmetic of its own (kernel sets, options), the
+      default one first; a module's ``qir.profile`` says which one the interpreter simulates.
+    - `suffixes` are the endings of the files that `run` takes, of several files the one that is named (``.xml``).
+    - `on_load` are the passes that do to a module what the runtime does to an artifact when it loads it; the lowered
+      module is simulated behind them. `account(path)` says in words what it made of the artifact, or nothing.
+    - `isolated` is for libraries that a broken file can crash: such files run in a process of their own.
     """
 
     name: str
@@ -204,6 +209,30 @@ class Runtime:
     run: Callable[..., dict[str, Any]]
     profiles: tuple[str, ...] = ("",)
     suffixes: tuple[str, ...] = (".onnx",)
+    on_load: str = ""
+    account: Callable[[Path], str] | None = None
+    isolated: bool = True
+
+    def check_profile(self, profile: str | None) -> None:
+        """Raises QirError for a profile that the runtime does not have; none is the default one."""
+        if profile and profile not in self.profiles:
+            names = ", ".join(filter(None, self.profiles))
+            hint = f"its profiles are {names}" if names else "it runs an artifact in one way only"
+            fail(None, f"{self.name} has no profile '{profile}'", hint)
+
+
+@attrs.frozen
+class Tolerance:
+    """How far the simulation may be from the runtime, and why.
+
+    Of a quantized result at most `fraction` of the elements may differ, by at most `steps` of its quantizer. Floats may
+    be off by `relative`, beside the largest number of the tensor: float32 sums in another order are.
+    """
+
+    steps: int = 0
+    fraction: float = 0.0
+    relative: float = 1e-5
+    reason: str = ""
 
 
 Exporter = Callable[..., Sequence[Artifact]]
@@ -240,6 +269,8 @@ class Target:
       operations may stand beside it.
     - `export(module, context, folder, name, …)` writes the artifact and returns its files; `opset` is the lowest
       version of each operator set that the artifact needs.
+    - `bounds` say where the simulation is not the runtime's numbers exactly: by op type (or name of a whole model) and
+      profile of the runtime, ``""`` for all profiles.
 
     `patterns`, `export` and `verify` are called late, so that a target is listed without importing what they need.
     """
@@ -260,6 +291,7 @@ class Target:
     opset: Mapping[str, int] = attrs.field(factory=dict)
     verify: Callable[[ModuleOp, Context], None] | None = None
     held: tuple[str, ...] = ("builtin", "func")
+    bounds: Mapping[tuple[str, str], Tolerance] = attrs.field(factory=dict)
     notes: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
@@ -286,9 +318,13 @@ class Target:
         changes = self.modes.get(mode, {})
         floats = {name for name, scheme in changes.items() if scheme is None}
         schemes = {k: v for k, v in {**self.schemes, **changes}.items() if v is not None}
-        rules = (attrs.evolve(rule, modes=()) for rule in self.rules if not rule.modes or mode in rule.modes)
-        rules = tuple(_in_float(rule, floats) for rule in rules)
+        chosen = (attrs.evolve(rule, modes=()) for rule in self.rules if not rule.modes or mode in rule.modes)
+        rules = tuple(_in_float(rule, floats) for rule in chosen)
         return attrs.evolve(self, schemes=schemes, rules=rules, modes={})
+
+    def tolerance(self, op: str, profile: str = "") -> Tolerance:
+        """How far the simulation of an op type (or of a whole model) may be from the runtime in a profile."""
+        return self.bounds.get((op, profile)) or self.bounds.get((op, "")) or Tolerance()
 
     def rules_for(self, op_name: str) -> tuple[Rule, ...]:
         """The rules of an op by its IR name (``onnx.Conv``, ``com.microsoft.Gelu``), in order."""
@@ -334,11 +370,31 @@ def list_targets() -> list[str]:
     return sorted({*_BUILTIN, *_REGISTERED, *(name for name, _ in _entry_points())})
 
 
+def _path_of(name: str) -> str | None:
+    return _BUILTIN.get(name) or dict(_entry_points()).get(name)
+
+
+def is_installed(target: Target) -> bool:
+    """Whether other processes find the target too: it comes with qir or has an entry point."""
+    return _path_of(target.name) is not None
+
+
+def targets_for(path: Path) -> list[Target]:
+    """The targets whose runtimes take a file of this ending, by name. One that cannot be loaded is passed over."""
+    found = []
+    for name in list_targets():
+        with suppress(QirError):
+            target = get_target(name)
+            if target.runtime is not None and path.name.endswith(target.runtime.suffixes):
+                found.append(target)
+    return found
+
+
 def get_target(name: str) -> Target:
     """The target called `name`. Raises QirError for an unknown one, or one whose package cannot be loaded."""
     if name in _REGISTERED:
         return _REGISTERED[name]
-    path = _BUILTIN.get(name) or dict(_entry_points()).get(name)
+    path = _path_of(name)
     if path is None:
         names = list_targets()
         near = difflib.get_close_matches(name, names, 1)
@@ -347,7 +403,7 @@ def get_target(name: str) -> Target:
     module, _, attribute = path.partition(":")
     try:
         target = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # what a third party's module raises when it is imported may be anything
         fail(None, f"the target '{name}' ({path}) cannot be loaded: {error}", "reinstall the package that brings it")
     if not isinstance(target, Target):
         fail(None, f"the target '{name}' is registered as {path}, which is no Target")

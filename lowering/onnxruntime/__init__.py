@@ -27,7 +27,13 @@ TARGET = Target(
     patterns=late(f"{_HERE}.patterns:lowering_patterns"),
     export=late(f"{_HERE}.export:export"),
     runtime=Runtime(
-        "onnxruntime", "pip install onnxruntime", late(f"{_HERE}.runtime:version"), late(f"{_HERE}.runtime:run")
+        "onnxruntime",
+        "pip install onnxruntime",
+        late(f"{_HERE}.runtime:version"),
+        late(f"{_HERE}.runtime:run"),
+        on_load="onnxruntime-fuse",
+        account=late(f"{_HERE}.runtime:account"),
+        isolated=False,
     ),
     opset={"ai.onnx": 13},
     verify=late(f"{_HERE}.verify:verify_lowered"),

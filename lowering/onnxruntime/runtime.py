@@ -19,7 +19,7 @@ from qir.ir import fail
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["INTEGER_KERNELS", "Kernels", "kernels_of", "load", "optimised", "run", "version"]
+__all__ = ["INTEGER_KERNELS", "Kernels", "account", "kernels_of", "load", "optimised", "run", "version"]
 
 INSTALL = "pip install onnxruntime"
 
@@ -145,6 +145,14 @@ def kernels_of(path: str | Path) -> Kernels:
             elif node.op_type in FLOAT_KERNELS:
                 floats.append(node.name or node.output[0])
     return Kernels(dict(counts), integer, tuple(floats))
+
+
+def account(path: str | Path) -> str:
+    """How many of an artifact's convolutions and products run on integers, in words; nothing where it has none."""
+    kernels = kernels_of(path)
+    if kernels.share is None:
+        return ""
+    return f"{kernels.integer} of {kernels.total} convolutions and products run on integers"
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

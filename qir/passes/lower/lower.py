@@ -7,7 +7,7 @@ from typing import ClassVar
 import attrs
 
 from qir.dialects.builtin import ModuleOp
-from qir.ir import Context, Operation, QirError
+from qir.ir import Context, Operation, QirError, StringAttr
 from qir.passes.base import Pass, option
 from qir.passes.quantize.queries import drop_unused_quantizers
 from qir.passes.quantize.verify_target import left_over
@@ -30,6 +30,7 @@ class Lower(Pass):
     dialects: ClassVar[tuple[str, ...]] = ("onnx", "qsim")
 
     target: str = option("", "the target's name; by default the one that the module names (qir.target)")
+    profile: str = option("", "how its runtime will run the artifact: noted in the module (qir.profile), simulated so")
 
     def run(self, module: Operation, ctx: Context) -> bool:
         assert isinstance(module, ModuleOp)
@@ -47,7 +48,10 @@ class Lower(Pass):
                         "run materialise before lower",
                     )
         phases = target.patterns(target.in_mode(str(module.attr("qir.mode", ""))))
-        changed = False
+        if self.profile and target.runtime is not None:
+            target.runtime.check_profile(self.profile)
+            module.attributes["qir.profile"] = StringAttr(self.profile)
+        changed = bool(self.profile)
         for phase in [phases] if isinstance(phases, PatternSet) else phases:
             changed = apply_patterns(module, phase, ctx, name=self.name) or changed
         changed = drop_unused_quantizers(module) or changed

@@ -14,11 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from qir.artifact import write_artifact
 from qir.dialects.builtin import ModuleOp
 from qir.frontends.onnx import import_onnx
 from qir.interpreter import Plan, as_array
 from qir.ir import Context, verify
-from qir.lowering.onnxruntime import runtime
+from qir.lowering.onnxruntime import TARGET, runtime
 from qir.passes import run_pipeline
 
 Array = NDArray[Any]
@@ -204,9 +205,7 @@ class Job:
         return self.materialised().run("lower-to-onnxruntime,verify-target{target=onnxruntime}")
 
     def artifact(self, name: str = "model") -> Path:
-        from qir.lowering.onnxruntime.export import export
-
-        return export(self.module, self.ctx, self.folder, name, sample=self.feed)[0].path
+        return write_artifact(self.module, TARGET, self.ctx, self.folder, name, sample=self.feed)[0].path
 
     def simulated(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """The fused module's results: what the runtime should compute."""

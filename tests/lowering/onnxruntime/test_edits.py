@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+import qir
 from qir.ir import Context, QirError
 from qir.lowering.onnxruntime import runtime
-from qir.lowering.onnxruntime.export import export
 from qir.passes import run_pipeline
 from qir.text import parse_module, print_module
 
@@ -55,7 +55,7 @@ def finish(text: str, folder: Path, pipeline: str = REST) -> tuple[onnx.ModelPro
     ctx = Context()
     module = parse_module(text, ctx)
     run_pipeline(module, pipeline, ctx)
-    path = export(module, ctx, folder, "edited")[0].path
+    path = qir.export(module, folder / "edited.onnx", "onnxruntime", ctx)[0].path
     return onnx.load(path), path
 
 
@@ -207,7 +207,7 @@ def test_export_without_the_runtime_warns(calibrated: str, tmp_path: Path, monke
     ctx = Context()
     module = parse_module(calibrated, ctx)
     run_pipeline(module, REST, ctx)
-    assert export(module, ctx, tmp_path, "unchecked")[0].path.exists()
+    assert qir.export(module, tmp_path / "unchecked.onnx", "onnxruntime", ctx)[0].path.exists()
     warnings = [d.message for d in ctx.diagnostics if d.severity.value == "warning"]
     assert warnings == ["the artifact was not run: onnxruntime is not installed"]
 
@@ -215,7 +215,7 @@ def test_export_without_the_runtime_warns(calibrated: str, tmp_path: Path, monke
 def test_a_module_that_is_not_lowered(calibrated: str, tmp_path: Path) -> None:
     ctx = Context()
     with pytest.raises(QirError, match=r"onnxruntime cannot run 'qsim\.fake': it was not lowered"):
-        export(parse_module(calibrated, ctx), ctx, tmp_path, "model")
+        qir.export(parse_module(calibrated, ctx), tmp_path / "model.onnx", "onnxruntime", ctx)
     assert not list(tmp_path.glob("*.onnx"))
 
 
@@ -225,7 +225,7 @@ def test_an_operator_that_the_runtime_does_not_have(calibrated: str, tmp_path: P
     module = parse_module(calibrated.replace("onnx.Relu(", "my.domain.Relu("), ctx)
     run_pipeline(module, REST, ctx)
     with pytest.raises(QirError, match=r"onnxruntime .* cannot load it"):
-        export(module, ctx, tmp_path, "model")
+        qir.export(module, tmp_path / "model.onnx", "onnxruntime", ctx)
     assert not list(tmp_path.glob("*.onnx"))
 
 
@@ -235,7 +235,7 @@ def test_a_wrong_artifact_is_not_handed_over(calibrated: str, tmp_path: Path, mo
     module = parse_module(calibrated, ctx)
     run_pipeline(module, REST, ctx)
     real = runtime.run
-    monkeypatch.setattr(runtime, "run", lambda path, feed: {k: -v for k, v in real(path, feed).items()})
+    monkeypatch.setattr(runtime, "run", lambda *given: {k: -v for k, v in real(*given).items()})
     with pytest.raises(QirError, match="on a sample, onnxruntime's result is only"):
-        export(module, ctx, tmp_path, "model")
+        qir.export(module, tmp_path / "model.onnx", "onnxruntime", ctx)
     assert not list(tmp_path.glob("*.onnx"))
