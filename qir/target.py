@@ -34,7 +34,10 @@ Role = Literal["compute", "follow", "move", "float"]
 
 # ---------------------------------------------------------------- reading an operation
 def is_constant(value: Value) -> bool:
-    """Whether the value is a constant tensor."""
+    """Whether the value is a constant tensor, by itself or behind its quantizer."""
+    source = value.defining_op
+    if source is not None and source.name in ("qsim.fake", "qsim.decode"):
+        value = source.operands[0]
     return constant_of(value) is not None
 
 
