@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from qir.ir.shipped import lowering_modules
+from qir.ir.shipped import installed_modules, lowering_modules
 
 if TYPE_CHECKING:
     from qir.interpreter.node import Node
@@ -108,8 +108,8 @@ def kernels_in(dialect: str, module: str) -> None:
 
 @functools.cache
 def _installed() -> dict[str, str]:
-    """The modules of installed packages, by dialect."""
-    return {point.name: point.value for point in entry_points(group="qir.kernels")}
+    """The modules of installed packages, by dialect: ``kernels.py`` beside a target, or what ``qir.kernels`` names."""
+    return {**installed_modules("kernels"), **{p.name: p.value for p in entry_points(group="qir.kernels")}}
 
 
 def _modules(prefix: str) -> list[str]:

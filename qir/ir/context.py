@@ -11,7 +11,7 @@ from qir.ir.attributes import Attribute
 from qir.ir.core import Operation, Region, UnregisteredOp, Value
 from qir.ir.diagnostics import Diagnostic, DiagnosticEngine, Severity, fail
 from qir.ir.location import UNKNOWN, Location
-from qir.ir.shipped import lowering_modules
+from qir.ir.shipped import installed_modules, lowering_modules
 from qir.ir.types import Type
 
 __all__ = ["BUILTIN_DIALECTS", "Context", "Dialect", "no_gc"]
@@ -25,7 +25,8 @@ BUILTIN_DIALECTS: dict[str, str] = {
     "qsim": "qir.dialects.qsim:DIALECT",
     **{name: f"{module}:DIALECT" for name, module in lowering_modules("dialect").items()},
 }
-"""Where the dialects that come with qir are; others register in the entry-point group ``qir.dialects``."""
+"""Where the dialects that come with qir are; installed packages bring others: ``dialect.py`` beside a target, or any
+module in the entry-point group ``qir.dialects``."""
 
 
 class Dialect:
@@ -114,27 +115,29 @@ class Context:
 
 def load_dialect(name: str) -> Dialect | None:
     """The dialect that comes with qir or that an installed package registers under `name`."""
-    path = BUILTIN_DIALECTS.get(name)
-    if path is not None:
-        module, _, attribute = path.partition(":")
+    path = BUILTIN_DIALECTS.get(name) or _installed_dialect(name)
+    if path is None:
+        return None
+    module, _, attribute = path.partition(":")
+    try:
         found: Any = getattr(importlib.import_module(module), attribute)
-    else:
-        from importlib.metadata import entry_points
-
-        points = [p for p in entry_points(group="qir.dialects") if p.name == name]
-        if not points:
-            return None
-        try:
-            found = points[0].load()
-        except Exception as error:
-            fail(
-                None,
-                f"the dialect '{name}' of {points[0].value} cannot be loaded: {error}",
-                "reinstall the package that brings it",
-            )
+    except Exception as error:
+        if name in BUILTIN_DIALECTS:
+            raise
+        fail(None, f"the dialect '{name}' of {path} cannot be loaded: {error}", "reinstall the package that brings it")
     if not isinstance(found, Dialect):
         fail(None, f"the dialect '{name}' is registered as {found!r}, which is no Dialect")
     return found
+
+
+def _installed_dialect(name: str) -> str | None:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="qir.dialects"):
+        if point.name == name:
+            return point.value
+    module = installed_modules("dialect").get(name)
+    return None if module is None else f"{module}:DIALECT"
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 A pass lives in the package of its family, in the module called like it (``fold-batch-norm`` in
 ``qir/passes/graph/fold_batch_norm.py``), so finding one imports nothing else; whatever is elsewhere is found by
-importing all families. Targets bring their own passes in ``qir.lowering.<target>``, other packages in modules
-named by the entry-point group ``qir.passes``.
+importing all families. Targets bring their own passes in ``passes.py`` beside them, other packages in modules named
+by the entry-point group ``qir.passes``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import attrs
 
-from qir.ir.shipped import lowering_modules
+from qir.ir.shipped import installed_modules, lowering_modules
 from qir.passes.base import Pass
 
 __all__ = ["all_passes", "find_pass", "pass_names", "register_pass", "suggestion"]
@@ -70,7 +70,7 @@ def _import_all() -> None:
     for modules in _modules().values():
         for module in modules:
             importlib.import_module(module)
-    for module in lowering_modules("passes").values():
+    for module in {*lowering_modules("passes").values(), *installed_modules("passes").values()}:
         importlib.import_module(module)
     from importlib.metadata import entry_points
 
