@@ -101,7 +101,7 @@ def build(
     encoded = {key: encode(schema, key, value) for key, value in attributes.items() if value is not None}
     if result_types is None:
         result_types = infer_types(schema, flat, encoded, outputs)
-    values = [dialect.NoValue.create((), (none,), location=location).results[0] if v is None else v for v in flat]
+    values = [dialect.NoValue.create((), (none,)).results[0] if v is None else v for v in flat]
     op = cls.create(values, result_types, encoded, regions, location)
     if name is not None and op.results:
         op.results[0].name = name

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qir.ir import Operation, TensorType, Type, i8, i32, none, ui8
+from qir.ir import UNKNOWN, Operation, TensorType, Type, i8, i32, none, ui8
 from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp
 from qir.lowering.onnxruntime.groups import (
     BYTES,
@@ -233,7 +233,8 @@ def _matmul(group: Group, rewriter: Rewriter) -> Operation:
 
 
 def _gemm(group: Group, rewriter: Rewriter) -> Operation:
-    bias = group.inputs[2].x if len(group.inputs) > 2 else rewriter.op("onnx.NoValue", (), {}, none).result
+    absent = len(group.inputs) == 2
+    bias = rewriter.op("onnx.NoValue", (), {}, none, location=UNKNOWN).result if absent else group.inputs[2].x
     operands = [
         *_triple(group.inputs[0], rewriter),
         *_triple(group.inputs[1], rewriter),

@@ -92,7 +92,7 @@ class Rewriter:
         assert self.block is not None, "no insertion point"
         for maker in loose_absent(op):
             self.insert(maker)
-        if op.location == UNKNOWN:
+        if op.location == UNKNOWN and op.name != "onnx.NoValue":  # an absent operand is written as _, without a place
             op.location = self.location
         self.block.insert_before(op, self.point)
         self._added(op)
@@ -122,11 +122,7 @@ class Rewriter:
             count -= 1
         for operand in operands[:count]:
             if operand is None:
-                values.append(
-                    self.insert(
-                        self.ctx.create_op("onnx.NoValue", (), (none,), location=location or self.location)
-                    ).result
-                )
+                values.append(self.insert(self.ctx.create_op("onnx.NoValue", (), (none,))).result)
             else:
                 values.append(operand.result if isinstance(operand, Operation) else operand)
         encoded = {k: encode_attribute(cls, k, v) for k, v in (attributes or {}).items() if v is not None}
