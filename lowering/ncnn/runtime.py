@@ -1,0 +1,63 @@
+"""The real ncnn, from its Python package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from qir.ir import fail
+
+__all__ = ["OPTIONS", "run", "version"]
+
+OPTIONS: dict[str, dict[str, bool]] = {
+    "default": {},
+    "no-packing": {"use_packing_layout": False},
+    "winograd23": {"use_winograd43_convolution": False},
+}
+"""ncnn's options in each profile: as they come; channels not packed by eight, where depthwise convolutions are exact;
+no Winograd F(4,3), where sums may be of any size."""
+
+
+def version() -> str | None:
+    """The installed version, or None."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("ncnn")
+    except PackageNotFoundError:
+        return None
+
+
+def run(path: Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, Any]:
+    """Outputs by name of ``name.param`` and ``name.bin`` beside it, on arrays ``[N, ...]`` by input name, one by one.
+
+    Raises QirError where the files cannot be loaded or run; a network that does not fit its numbers may crash.
+    """
+    import ncnn
+    import numpy as np
+
+    net = ncnn.Net()
+    net.opt.num_threads = 1
+    for option, value in OPTIONS[profile or "default"].items():
+        setattr(net.opt, option, value)
+    weights = Path(path).with_suffix(".bin")
+    if net.load_param(str(path)) != 0 or not weights.exists() or net.load_model(str(weights)) != 0:
+        fail(str(path), f"ncnn {version()} cannot load it with {weights.name}", "write both files again")
+    if set(net.input_names()) != set(inputs):
+        fail(str(path), f"its inputs are {', '.join(net.input_names())}, not {', '.join(inputs)}")
+    dtypes = {"f": np.float32}
+    arrays = {name: np.ascontiguousarray(a, dtypes.get(a.dtype.kind, np.int32)) for name, a in inputs.items()}
+    found: dict[str, list[Any]] = {name: [] for name in net.output_names()}
+    for sample in range(min(map(len, arrays.values()))):
+        extractor = net.create_extractor()
+        for name, array in arrays.items():
+            # A Mat points into the array; where it owns nothing, a layer that works in place crashes.
+            extractor.input(name, ncnn.Mat(array[sample]).clone())
+        for name, rows in found.items():
+            status, blob = extractor.extract(name)
+            if status != 0:
+                fail(str(path), f"ncnn {version()} cannot compute '{name}' (status {status})")
+            rows.append(np.array(blob))
+    return {name: np.stack(rows) for name, rows in found.items()}

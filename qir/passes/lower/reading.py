@@ -1,0 +1,56 @@
+"""What an emitter asks of an ONNX operation, at any opset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from qir.ir import Operation, TensorType, Value, is_absent
+from qir.target import constant_of
+
+__all__ = ["array_of", "axis_of", "integers", "ranges_of_slice", "shape_of"]
+
+
+def shape_of(value: Value | None) -> tuple[int | None, ...]:
+    """The sizes of a tensor, None where they are free; () where the rank is not known."""
+    type = value.type if value is not None else None
+    return type.shape or () if isinstance(type, TensorType) else ()
+
+
+def array_of(value: Value | None) -> NDArray[Any] | None:
+    """The data of a constant; None for what is computed or absent."""
+    held = constant_of(value) if value is not None else None
+    return None if held is None else held.numpy()
+
+
+def integers(op: Operation, index: int, name: str = "") -> list[int] | None:
+    """A list that is the constant operand `index` in new opsets and the attribute `name` in old ones.
+
+    None where it is absent or computed.
+    """
+    if index < len(op.operands) and not is_absent(op.operands[index]):
+        array = array_of(op.operands[index])
+        return None if array is None else [int(v) for v in array.reshape(-1)]
+    given = op.attr(name, None) if name else None
+    return None if given is None else [int(v) for v in given]
+
+
+def axis_of(op: Operation, default: int = -1) -> int:
+    """The attribute `axis`, counted from the front of the first operand."""
+    return int(op.attr("axis", default)) % max(1, len(shape_of(op.operands[0])))
+
+
+def ranges_of_slice(op: Operation) -> dict[int, range] | None:
+    """What a Slice takes of each axis that it names, as indices; None where that is computed or a size is free."""
+    sizes, starts, ends = shape_of(op.operands[0]), integers(op, 1, "starts"), integers(op, 2, "ends")
+    if not sizes or starts is None or ends is None:
+        return None
+    axes, steps = integers(op, 3, "axes") or list(range(len(starts))), integers(op, 4) or [1] * len(starts)
+    found = {}
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        size = sizes[axis]
+        if size is None:
+            return None
+        found[axis % len(sizes)] = range(*slice(start, end, step).indices(size))
+    return found
