@@ -84,7 +84,7 @@ def quantize(
     errors = tuple(report.errors)
     scores: dict[str, Any] = {}
     with staged(out) as folder:
-        files = write_artifact(module, goal, ctx, folder, name, sample=report.sample, profile=profile, strict=strict)
+        files = write_artifact(module, goal, ctx, folder, name, sample=report.sample, profile=profile)
         files += _write_beside(module, goal, folder, name, pipeline_text(manager), errors)
         if score is not None:
             if isinstance(model, (str, Path)):
@@ -130,7 +130,7 @@ def make_pipeline(
         forms = f"its formats are {', '.join(target.formats)}" if target.formats else "it has one format only"
         fail(None, f"the target '{target.name}' has no format '{form}'", forms)
     if form is not None and target.formats[form] and pipeline is None:
-        text = f"{text},{target.formats[form]}"
+        text = _followed_by(text, target.formats[form])
     target.in_mode(options.get("mode") or "")
     data = options.get("data")
     needs_data = "{data}" in text
@@ -153,6 +153,13 @@ def make_pipeline(
             fail(None, f"no pass of the pipeline has the option '{key}'", f"the pipeline is {pipeline_text(manager)}")
     manager.root = _with_options(manager.root, given)
     return manager
+
+
+def _followed_by(pipeline: str, passes: str) -> str:
+    """A pipeline with a format's passes: behind it, or in place of its end from the pass on that they begin with."""
+    first = passes.partition(",")[0]
+    head, found, _ = f"{pipeline},".partition(f",{first},")
+    return f"{head if found else pipeline},{passes}"
 
 
 def pipeline_text(manager: PassManager) -> str:

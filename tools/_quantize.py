@@ -61,6 +61,8 @@ def quantize_command(args: Namespace, streams: Streams) -> int:
                 "only": tuple(args.only),
                 "exclude": tuple(args.exclude),
                 "format": args.format,
+                "mode": args.mode,
+                "profile": args.profile,
                 "device": args.device,
                 "seed": args.seed,
             },
@@ -68,6 +70,7 @@ def quantize_command(args: Namespace, streams: Streams) -> int:
             evaluate=args.eval,
             ctx=ctx,
             unchecked=args.unchecked,
+            strict=args.strict,
             watchers=[_PassBar(bars)],
         )
     _say(result, model, args.report, streams)

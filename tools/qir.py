@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from qir.tools._terminal import ArgumentParser, Streams, Usage, count, run_tool
@@ -40,6 +39,8 @@ def _parser() -> ArgumentParser:
     p.add_argument("-o", "--output", metavar="DIR", help="folder for the results (default: MODEL-TARGET here)")
     p.add_argument("--method", metavar="M", help="how ranges are found: minmax, percentile, mse, kl, …")
     p.add_argument("--format", metavar="F", help="form of the artifact; onnxruntime: qdq (default) or qoperator")
+    p.add_argument("--mode", metavar="M", help="another way to quantize that the target has: its data sheet lists them")
+    p.add_argument("--profile", metavar="P", help="how its runtime will run the artifact, simulated and checked so")
     p.add_argument(
         "--exclude",
         metavar="NAME",
@@ -66,13 +67,19 @@ def _parser() -> ArgumentParser:
     p.add_argument("--seed", type=int, help="seed of what is random (default: 0)")
     p.add_argument("--report", action="store_true", help="print the whole table of errors, not only the worst ten")
     p.add_argument("--unchecked", action="store_true", help="write the artifact even if its runtime is missing")
+    p.add_argument(
+        "--strict", action="store_true",
+        help="an operation that stays float though no --exclude or --only says so is an error",
+    )  # fmt: skip
     p.add_argument("--pipeline", metavar="P", help="run this pipeline in place of the target's")
     p.add_argument(
         "--remarks", metavar="REGEX", help="print the remarks that match: why something was or was not done"
     )
 
-    p = commands.add_parser("run", help="interpret a module at any stage, or an ONNX model")
-    p.add_argument("model", metavar="MODEL", help=".qir or .onnx")
+    p = commands.add_parser("run", help="interpret a module at any stage or an ONNX model, or run an artifact")
+    p.add_argument("model", metavar="MODEL", help=".qir or .onnx, or an artifact that a target's runtime takes")
+    p.add_argument("--target", metavar="T", help="run the artifact in this target's runtime (default: by its ending)")
+    p.add_argument("--profile", metavar="P", default="", help="a way in which the runtime can run it; simulated too")
     p.add_argument("--input", metavar="NAME=FILE.npy", action="append", default=[], help="an input; once for each")
     p.add_argument("-o", "--output", metavar="DIR", help="folder for the results, as NAME.npy")
     p.add_argument("--device", default="cpu", help="cpu (default), cuda, …")
@@ -89,6 +96,11 @@ def _parser() -> ArgumentParser:
     p.add_argument(
         "--diff", metavar="B", help="print what differs between T's data sheet and B's; T:MODE and B:MODE name a mode"
     )
+
+    p = commands.add_parser("new-target", help="write a package with a target of your own, to start from")
+    p.add_argument("name", metavar="NAME", help="the target's name, as in --target NAME")
+    p.add_argument("-o", "--output", metavar="DIR", help="the folder to write (default: NAME here)")
+    p.add_argument("--package", metavar="P", help="the name of the Python package (default: NAME)")
     return parser
 
 
@@ -109,7 +121,15 @@ def _run(argv: Sequence[str], streams: Streams) -> int:
         from qir.tools._compare import compare_command
 
         return compare_command(args, streams)
-    return {"run": _run_model, "targets": _targets}[args.command](args, streams)
+    if args.command == "new-target":
+        from qir.tools._new_target import new_target_command
+
+        return new_target_command(args, streams)
+    if args.command == "run":
+        from qir.tools._run import run_command
+
+        return run_command(args, streams)
+    return _targets(args, streams)
 
 
 def _targets(args: Namespace, streams: Streams) -> int:
@@ -135,47 +155,4 @@ def _targets(args: Namespace, streams: Streams) -> int:
         for name in names:
             streams.print(f"{name:{width}}  {get_target(name).title}".rstrip())
         streams.print(f"\nqir targets {names[0]} prints its data sheet.")
-    return 0
-
-
-def _run_model(args: Namespace, streams: Streams) -> int:
-    import numpy as np
-
-    from qir.api import load, run
-    from qir.ir import fail
-    from qir.tools._terminal import existing
-
-    inputs = {}
-    for text in args.input:
-        name, separator, file = text.rpartition("=")
-        if not separator or not name:
-            raise Usage(f"qir run: error: --input takes NAME=FILE.npy, not '{text}'\n", 2)
-        if name in inputs:
-            raise Usage(f"qir run: error: --input {name} is given twice\n", 2)
-        try:
-            inputs[name] = np.load(existing(file, "an .npy file"), allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            fail(file, f"{file} is no array: {error}", "write it with numpy.save")
-        if not isinstance(inputs[name], np.ndarray):
-            fail(file, f"{file} holds several arrays", "give an .npy with one")
-    if args.output and Path(args.output).exists() and not Path(args.output).is_dir():
-        fail(args.output, f"{args.output} is a file", "-o takes the name of a folder")
-    results = run(load(existing(args.model)), inputs, device=args.device)
-    for name, array in results.items():
-        shape = "x".join(map(str, array.shape)) or "scalar"
-        figures = ""
-        if array.size and array.dtype.kind in "fiub":
-            wide = array.astype(np.float64)
-            figures = f"  min {wide.min():.6g}  max {wide.max():.6g}  mean {wide.mean():.6g}"
-        streams.print(f"{name}  {array.dtype} {shape}{figures}")
-    if args.output:
-        folder = Path(args.output)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, array in results.items():
-            path = folder / f"{name.replace('/', '_')}.npy"
-            part = path.with_name(path.name + ".part")
-            with part.open("wb") as stream:
-                np.save(stream, array, allow_pickle=False)
-            part.replace(path)
-            streams.print(f"{path}  the output '{name}'; numpy.load reads it")
     return 0

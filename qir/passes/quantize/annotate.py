@@ -29,6 +29,7 @@ from qir.passes.base import Pass, option
 from qir.passes.quantize.filters import Selection
 from qir.passes.quantize.placement import Edge, Key, Placement, PlannedOp
 from qir.passes.quantize.queries import quantizer_name
+from qir.passes.quantize.strict import nested, refuse_floats
 from qir.passes.registry import register_pass
 from qir.target import Axis, Target, Weight, get_target, node_name
 
@@ -50,28 +51,29 @@ class Annotate(Pass):
     mode: str = option("", "which of the target's modes; `qir targets NAME` lists them")
     only: tuple[str, ...] = option((), "quantize these alone: node names, op types or globs")
     exclude: tuple[str, ...] = option((), "leave these in float: node names, op types or globs")
+    strict: bool = option(False, "an operation that computes in float, and that no filter leaves there, is an error")
 
     def run(self, module: Operation, ctx: Context) -> bool:
         assert isinstance(module, ModuleOp)
         name = self.target or module.attr("qir.target", "")
         if not name:
             raise module.error("names no target", "write annotate{target=onnxruntime}")
-        changed = annotate(module, ctx, get_target(str(name)), self.only, self.exclude, self.mode)
+        changed = annotate(module, ctx, get_target(str(name)), self.only, self.exclude, self.mode, self.strict)
         self.count(ctx, "quantizers", sum(op.name == "qsim.quantizer" for op in module.body))
         return changed
 
 
 def annotate(
     module: ModuleOp, ctx: Context, target: Target, only: Sequence[str] = (), exclude: Sequence[str] = (),
-    mode: str = "",
+    mode: str = "", strict: bool = False,
 ) -> bool:  # fmt: skip
     """Put quantizers on the edges of the main function as the target's rules say; says why in remarks.
 
     `only` and `exclude` are node names, op types or globs, `mode` is one of the target's. Subgraphs and other functions
     stay float. Returns whether anything was quantized. Raises QirError for a module that has quantizers already, for a
-    filter that matches nothing, and for an unknown mode.
+    filter that matches nothing, and for an unknown mode; with `strict` for what stays float (`refuse_floats`).
     """
-    target = target.in_mode(mode)
+    every, target = target, target.in_mode(mode)
     func = main_function(module)
     for op in module.walk():
         if op.name.startswith("qsim."):
@@ -82,12 +84,15 @@ def annotate(
     block = func.regions[0].block
     selection = Selection((op for op in func.walk() if op.results), only, exclude)
     placement = Placement(block, target, selection)
+    if strict:
+        refuse_floats(func, placement, every)
     _Annotator(module, ctx, target, placement, func).run()
     module.attributes["qir.target"] = StringAttr(target.name)
     module.attributes.pop("qir.mode", None)
     if mode:
         module.attributes["qir.mode"] = StringAttr(mode)
-    _remark_nested(func, ctx, target)
+    for op, around in nested(func, target):
+        ctx.remark("missed", op.location, f"{op.name} stays float: it stands in a subgraph of {around}", "annotate")
     if not placement.quantized:
         message = f"nothing is quantized: no operation meets the data sheet of {target.name}"
         ctx.warning(func.location, message, "list the reasons with --remarks missed")
@@ -220,14 +225,3 @@ def _axis(op: Operation, value: Value, weight: Weight) -> int | None:
     if axis is not None and axis < 0 and isinstance(value.type, TensorType) and value.type.rank is not None:
         axis += value.type.rank
     return axis
-
-
-def _remark_nested(func: Operation, ctx: Context, target: Target) -> None:
-    """Operations of the data sheet inside the subgraphs of If, Loop and Scan."""
-    for op in func.walk():
-        around = op.parent_op
-        if op is func or around is func or around is None:
-            continue
-        if any(rule.role == "compute" for rule in target.rules_for(op.name)):
-            message = f"{op.name} stays float: it stands in a subgraph of {around.name}"
-            ctx.remark("missed", op.location, message, "annotate")

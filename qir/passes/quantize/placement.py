@@ -70,12 +70,14 @@ class Placement:
     """Reads a target's rules over a block.
 
     `edges` are the activations (and constants in their place) to be quantized, in program order; `quantized` are the
-    operations to which rules apply, `left` the others with the reason.
+    operations to which rules apply, `left` the others with the reason; `spared` are those of them that could be
+    quantized or fused, and are not for what they stand between.
     """
 
     def __init__(self, block: Block, target: Target, selection: Selection) -> None:
         self.block, self.target, self.selection = block, target, selection
         self.left: dict[Operation, str] = {}
+        self.spared: set[Operation] = set()
         self._plans: dict[Operation, PlannedOp] = {}
         self._source: dict[Value, PlannedOp] = {}
         self._fused: dict[Operation, PlannedOp] = {}
@@ -196,6 +198,7 @@ class Placement:
 
     def _drop(self, plan: PlannedOp, reason: str) -> None:
         self.left[plan.op] = reason
+        self.spared.add(plan.op)
         del self._plans[plan.op]
         for value in plan.results:
             del self._source[value]
@@ -204,6 +207,7 @@ class Placement:
     def _unfuse(self, plan: PlannedOp) -> None:
         for op in [op for op, into in self._fused.items() if into is plan]:
             del self._fused[op]
+            self.spared.add(op)
 
     def _wanted(self, value: Value) -> bool:
         return value in self._demanded or any(True for _ in self._active_readers(value))
