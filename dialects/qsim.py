@@ -61,9 +61,12 @@ if TYPE_CHECKING:
     from qir.text.clauses import ClauseReader, ClauseWriter
 
 __all__ = [
-    "DIALECT", "DecodeDynamicOp", "DecodeOp", "EncodeDynamicOp", "EncodeOp", "FakeOp", "QuantizerOp", "make_quantizer",
-    "quantizer_of", "scheme_attributes",
+    "DIALECT", "IO", "DecodeDynamicOp", "DecodeOp", "EncodeDynamicOp", "EncodeOp", "FakeOp", "QuantizerOp",
+    "make_quantizer", "quantizer_of", "scheme_attributes",
 ]  # fmt: skip
+
+IO = "qir.io"
+"""On an argument or a result of a function: the quantizer whose codes it is."""
 
 
 @op_def("qsim.quantizer", Trait.SYMBOL)

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from qir.dialects.builtin import ModuleOp
-from qir.dialects.qsim import QuantizerOp
+from qir.dialects.qsim import FakeOp, QuantizerOp
 from qir.ir import Context, FloatType, Operation, TensorType, Trait, Value
 from qir.numerics.scheme import Product, Scheme
 from qir.passes.base import Pass, option
 from qir.passes.quantize.annotate import annotate
+from qir.passes.quantize.quantize_io import float_io
 from qir.passes.quantize.queries import quantizers
 from qir.passes.quantize.strip import QuantizedEdge, Use, edges_of, simulate, strip
 from qir.passes.registry import register_pass
-from qir.target import Target, constant_of, get_target, is_constant, list_targets, node_name
+from qir.target import Target, constant_of, get_target, is_constant, node_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +68,10 @@ def retarget(
     """
     was = str(module.attr("qir.target", ""))
     goal = target.in_mode(mode)
-    _refuse_lowered(module, was)
+    _refuse_lowered(module)
+    if float_io(module):
+        message = "inputs and outputs that were integers are float: run quantize-io after materialise"
+        ctx.remark("analysis", module.location, message, "retarget")
     on_grid = simulate(module, ctx)
     before = strip(module)
     if not before:
@@ -79,12 +83,16 @@ def retarget(
     return transfer.counts
 
 
-def _refuse_lowered(module: ModuleOp, was: str) -> None:
-    dialect = get_target(was).dialect if was in list_targets() else was
+_OURS = frozenset({"builtin", "func", "onnx", "qsim", "quant"})
+
+
+def _refuse_lowered(module: ModuleOp) -> None:
+    """Raise QirError for an operation of a target's dialect."""
     for op in module.walk():
-        if dialect and op.name.startswith(f"{dialect}."):
-            hint = f"start from the text before the module was lowered for {was}"
-            raise op.error(f"is a record of {was}: it cannot be quantized for another target", hint)
+        dialect = op.name.partition(".")[0]
+        if op.is_registered and dialect not in _OURS:
+            hint = f"start from the text before the module was lowered for {dialect}"
+            raise op.error(f"is a record of {dialect}: it cannot be quantized for another target", hint)
 
 
 _KNOWN = ("observe", "lo", "hi", "scale", "zero", "stats", "train", "offset")
@@ -170,7 +178,9 @@ class _Transfer:
         lacking = [q for q, found in zip(old, ranges, strict=True) if found is None]
         if missing or lacking or not ranges:
             self.unknown.add(new.sym_name)
-            whose = ", ".join(dict.fromkeys(f"'{_name(value)}'" for value in missing))
+            made = {edge.value for edge in edges}  # of parts of another one: that one's name will do
+            roots = [v for v in missing if (op := v.defining_op) is None or not made & set(map(_behind, op.operands))]
+            whose = ", ".join(dict.fromkeys(f"'{_name(value)}'" for value in roots))
             why = f"{self.was} did not quantize {whose}" if missing else f"@{lacking[0].sym_name} had none that fits"
             self.say(new, edges, old, f"no range is known, {why}: run calibrate{{data=…}}", "missed")
             return
@@ -203,7 +213,7 @@ class _Transfer:
         found: list[QuantizerOp] = []
         for index, operand in enumerate(op.operands):
             if isinstance(operand.type, TensorType) and isinstance(operand.type.element, FloatType):
-                known = self.sources(operand, frozenset([(op, index)]), scheme)
+                known = self.sources(_behind(operand), frozenset([(op, index)]), scheme)
                 if known is None:
                     return None
                 found += known
@@ -258,6 +268,13 @@ class _Transfer:
                     f"'{_name(edge.value)}' is read in float: {self.was} quantized it by @{edge.quantizer.sym_name}"
                 )
                 self.ctx.remark("missed", edge.location, f"{message}, {self.target.name} does not", "retarget")
+
+
+def _behind(value: Value) -> Value:
+    """The value before its fakes."""
+    while isinstance(value.defining_op, FakeOp):
+        value = value.defining_op.x
+    return value
 
 
 def _name(value: Value) -> str:

@@ -1,0 +1,135 @@
+"""``quantize-io``: a model whose inputs and outputs are codes, as a microcontroller's are; and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import ClassVar
+
+import attrs
+
+from qir.dialects.builtin import ModuleOp
+from qir.dialects.func import FuncOp, main_function
+from qir.dialects.qsim import IO, DecodeOp, EncodeOp
+from qir.ir import Context, Operation, StringAttr, SymbolRefAttr, TensorType, fail
+from qir.ir.types import f32
+from qir.passes.base import Pass, option
+from qir.passes.registry import register_pass
+from qir.target import node_name
+
+__all__ = ["QuantizeIo", "float_io"]
+
+NAME = "onnx.name"
+"""On a result: the output's name, where the value returned has another one."""
+
+
+@register_pass
+@attrs.frozen
+class QuantizeIo(Pass):
+    """Make inputs and outputs of a materialised module integers, where all that reads or makes them is codes.
+
+    The attribute qir.io of the argument or result names the quantizer: who runs the model encodes and decodes by it.
+    An input that is read in float too, or by two quantizers, stays float, with a remark.
+    """
+
+    name: ClassVar[str] = "quantize-io"
+    dialects: ClassVar[tuple[str, ...]] = ("qsim",)
+
+    inputs: tuple[str, ...] = option(("*",), "which inputs: names or globs")
+    outputs: tuple[str, ...] = option(("*",), "which outputs: names or globs")
+
+    def run(self, module: Operation, ctx: Context) -> bool:
+        from qir.interpreter.inputs import argument_name
+        from qir.interpreter.lookup import result_names
+
+        assert isinstance(module, ModuleOp)
+        func = main_function(module)
+        inputs = [argument_name(arg) for arg in func.body.args]
+        outputs = result_names(func, func.return_op.operands)
+        changed = 0
+        for kind, wanted, names in (("input", self.inputs, inputs), ("output", self.outputs, outputs)):
+            for index in _chosen(func, kind, wanted, names):
+                reason = _input(func, index) if kind == "input" else _output(func, index, names[index])
+                if reason is None:
+                    self.count(ctx, f"{kind}s")
+                    changed += 1
+                else:
+                    message = f"the {kind} '{names[index]}' stays as it is: {reason}"
+                    ctx.remark("missed", func.location, message, self.name)
+        func.update_type()
+        if not changed:
+            ctx.warning(func.location, "no input or output is made integer", "list the reasons with --remarks missed")
+        return changed > 0
+
+
+def _chosen(func: FuncOp, kind: str, wanted: Sequence[str], names: Sequence[str]) -> list[int]:
+    """The positions of what the names and globs mean. Raises QirError for one that means nothing."""
+    for text in wanted:
+        if text != "*" and not any(text == name or fnmatchcase(name, text) for name in names):
+            fail(func.location, f"the model has no {kind} '{text}'", f"its {kind}s are {', '.join(names) or 'none'}")
+    return [i for i, name in enumerate(names) if any(text in ("*", name) or fnmatchcase(name, text) for text in wanted)]
+
+
+def _input(func: FuncOp, index: int) -> str | None:
+    """Let an argument be its codes; the reason where it cannot."""
+    arg = func.body.args[index]
+    if func.arg_attr(index, IO) is not None:
+        return "it is integer already"
+    encodes = [user for user in arg.uses if isinstance(user, EncodeOp)]
+    other = next((user for user in arg.uses if not isinstance(user, EncodeOp)), None)
+    if not encodes:
+        return "nothing quantizes it with a scale of its own"
+    if other is not None:
+        return f"{other.name} '{node_name(other)}' reads it in float"
+    names = list(dict.fromkeys(op.quantizer for op in encodes))
+    if len(names) > 1:
+        return f"it is quantized by @{' and by @'.join(names)}"
+    arg.type = encodes[0].y.type
+    for encode in encodes:
+        encode.y.replace_all_uses_with(arg)
+        encode.erase()
+    func.set_arg_attr(index, IO, SymbolRefAttr(names[0]))
+    return None
+
+
+def _output(func: FuncOp, index: int, name: str) -> str | None:
+    """Return the codes of a result; the reason where it has none."""
+    returned = func.return_op
+    if func.res_attr(index, IO) is not None:
+        return "it is integer already"
+    decode = returned.operands[index].defining_op
+    if not isinstance(decode, DecodeOp):
+        return "no codes are made of it"
+    returned.set_operand(index, decode.x)
+    func.set_res_attr(index, IO, SymbolRefAttr(decode.quantizer))
+    func.set_res_attr(index, NAME, StringAttr(name))
+    if not decode.y.uses:
+        decode.erase()
+    return None
+
+
+def float_io(module: ModuleOp) -> bool:
+    """Undo `quantize-io`: the arguments and results that are codes are float again. Whether there were any."""
+    func = main_function(module)
+    block, returned, changed = func.body, func.return_op, False
+    for index, arg in enumerate(block.args):
+        quantizer = func.arg_attr(index, IO)
+        if isinstance(quantizer, SymbolRefAttr) and isinstance(arg.type, TensorType):
+            codes, arg.type, users = arg.type, arg.type.with_element(f32), arg.users
+            encode = EncodeOp.create([arg], [codes], {"quantizer": quantizer}, location=arg.location)
+            for user in users:
+                user.set_operands([encode.y if v is arg else v for v in user.operands])
+            block.insert_before(encode, next((op for op in block if op in users), block.first))
+            func.set_arg_attr(index, IO, None)
+            changed = True
+    for index, value in enumerate(returned.operands):
+        quantizer = func.res_attr(index, IO)
+        if isinstance(quantizer, SymbolRefAttr) and isinstance(value.type, TensorType):
+            type = value.type.with_element(f32)
+            decode = DecodeOp.create([value], [type], {"quantizer": quantizer}, location=func.location)
+            block.insert_before(decode, returned)
+            returned.set_operand(index, decode.y)
+            func.set_res_attr(index, IO, None)
+            changed = True
+    func.update_type()
+    return changed
