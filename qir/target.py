@@ -166,7 +166,8 @@ class Rule:
     integers only). `fused` lists what may stand between the op and its result's quantizer. ``share=True`` lets operands
     that nothing else reads share the result's quantizer; with ``"always"`` the others get a requantization to it.
     `fixed` is the scale and zero point that the kernel's result has, whatever the data. `modes` limits the rule to
-    modes of the target. Of several rules for an op the first whose `where` holds is taken.
+    modes of the target. Of several rules for an op the first is taken whose `where` holds, and whose weights and
+    biases are constants (or not there).
     """
 
     ops: tuple[str, ...] = attrs.field(converter=_texts)
@@ -264,7 +265,8 @@ class Target:
 
     - `schemes` name the number formats, `elements` the float types that it quantizes, `rules` is the data sheet.
     - `pipeline` is the default job as a pipeline string (``{data}`` options are filled in by the tool), `formats` the
-      forms of the artifact by name, the default one first, each with the passes to append to the pipeline.
+      forms of the artifact by name, the default one first, each with the passes to append to the pipeline (in place of
+      its end, from the pass on that they begin with, if it has that one).
     - `modes` are other ways to quantize for the chip: each replaces schemes by name (None: operands of that scheme
       stay float), and rules may be limited to modes. The data sheet as it stands is the mode ``""``.
     - `level` is the stage that `patterns` start from, `patterns(target)` are the rewrites into the dialect `dialect`,
@@ -341,11 +343,21 @@ class Target:
             return None, f"{op.name} is not in the data sheet of {self.name}"
         reasons = []
         for rule in rules:
-            broken = next((c.otherwise for c in rule.where if not c.holds(op)), None)
+            broken = next((c.otherwise for c in rule.where if not c.holds(op)), None) or _computed(rule, op)
             if broken is None:
                 return rule, rule.note
             reasons.append(broken)
         return None, "; ".join(dict.fromkeys(reasons))
+
+
+def _computed(rule: Rule, op: Operation) -> str | None:
+    """What is wrong with a weight or bias that is there and no constant."""
+    for key, demand in rule.operands.items():
+        if isinstance(demand, (Weight, Bias)):
+            for index in operand_indices(op, key):
+                if not is_constant(op.operands[index]):
+                    return f"{key} is not a constant"
+    return None
 
 
 # ---------------------------------------------------------------- registry

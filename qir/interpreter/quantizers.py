@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qir.dialects.qsim import QuantizerOp
+from qir.ir import fail
 from qir.ir.records import RecordOp
 from qir.numerics import product_scale
 from qir.numerics.scheme import Scheme
@@ -30,6 +32,14 @@ class Quantization:
     zero: Tensor
     scheme: Scheme
     axis: int | None
+
+    @property
+    def exponent(self) -> int:
+        """The e of a scale that is ``2**e``. Raises QirError for scales per channel, and for other numbers."""
+        fraction, exponent = math.frexp(float(self.scale)) if self.scale.dim() == 0 else (0.0, 0)
+        if fraction != 0.5:
+            fail(None, f"the scale of @{self.name} is no power of two", "say pow2(nearest), or write such a scale")
+        return exponent - 1
 
     def to(self, device: torch.device) -> Quantization:
         return attrs.evolve(self, scale=self.scale.to(device), zero=self.zero.to(device))

@@ -116,6 +116,10 @@ def test_a_program_numbers_values_and_keeps_their_quantizers() -> None:
     assert [s.quantization.name for s in (data, weight, bias, result)] == ["x", "w", "b", "y"]
     assert data.data is None and weight.data.shape == (2, 1, 3, 2) and bias.data.tolist() == [1000, -77]
     assert bias.quantization.scale.tolist() == [0.125, 0.03125]
+    assert conv.numbers == [-128, 127, 2, 1, 0, 1, 1, 2, 2, 1, 1] and quantize.numbers == []
+    assert (data.quantization.exponent, result.quantization.exponent) == (-2, 1)
+    with pytest.raises(QirError, match="the scale of @w is no power of two"):
+        weight.quantization.exponent  # noqa: B018  (one for each channel)
     assert program.slots[program.outputs[0][1]].quantization is None
 
 

@@ -8,7 +8,9 @@ import attrs
 
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.func import main_function
+from qir.interpreter.inputs import argument_name
 from qir.interpreter.lookup import result_names, symbols_of
+from qir.interpreter.plain import clamp_codes
 from qir.interpreter.quantizers import Quantization, quantization_of
 from qir.ir import TensorType, Value, is_absent
 from qir.ir.records import RecordOp
@@ -37,11 +39,20 @@ class Slot:
 
 @attrs.frozen(eq=False)
 class Line:
-    """A record, and the numbers of the slots that it reads (None is absent) and writes."""
+    """A record, the numbers of the slots that it reads (None is absent) and writes, and its parameters.
+
+    These are in the order of the record's table. Where the result is codes, `low` and `high` are codes too.
+    """
 
     op: RecordOp
     reads: tuple[int | None, ...]
     writes: tuple[int, ...]
+    parameters: dict[str, Any]
+
+    @property
+    def numbers(self) -> list[Any]:
+        """All parameters as one list of numbers."""
+        return [n for value in self.parameters.values() for n in (value if isinstance(value, tuple) else (value,))]
 
 
 @attrs.frozen(eq=False)
@@ -81,7 +92,7 @@ def program_of(module: ModuleOp) -> Program:
             slots[known] = attrs.evolve(slots[known], quantization=quantization)
         return known
 
-    inputs = tuple((arg.name or f"input{arg.index}", slot(arg)) for arg in main.body.args)
+    inputs = tuple((argument_name(arg), slot(arg)) for arg in main.body.args)
     lines = []
     for op in main.body:
         if op is main.body.terminator or op.name in ("onnx.Constant", "onnx.NoValue"):
@@ -93,7 +104,16 @@ def program_of(module: ModuleOp) -> Program:
             None if is_absent(v) else slot(v, quantization_of(op, i, symbols.get)) for i, v in enumerate(values)
         ]
         reads, writes = numbers[: len(op.operands)], [n for n in numbers[len(op.operands) :] if n is not None]
-        lines.append(Line(op, tuple(reads), tuple(writes)))
+        result = slots[writes[0]].quantization if writes else None
+        lines.append(Line(op, tuple(reads), tuple(writes), _parameters(op, result)))
     results = main.body.terminator.operands if main.body.terminator is not None else ()
     outputs = tuple(zip(result_names(main, results), map(slot, results), strict=True))
     return Program(tuple(slots), inputs, outputs, tuple(lines))
+
+
+def _parameters(op: RecordOp, result: Quantization | None) -> dict[str, Any]:
+    assert op.definition is not None
+    found = {key: op.parameter(key) for key in op.definition.attributes if key != "quant"}
+    if result is not None and "low" in found:
+        found["low"], found["high"] = clamp_codes(op, result)
+    return found
