@@ -174,9 +174,9 @@ def interpret(module: Operation, inputs: Arrays, device: str = "cpu") -> dict[st
 # ---------------------------------------------------------------- comparing
 @attrs.frozen
 class Agreement:
-    """How near two sets of results are: how many elements differ, of how many, and the SQNR in dB.
+    """How near two sets of results are: how many elements differ, of how many, and the SQNR in dB of the worst output.
 
-    The ratio is taken over floats and codes of up to 16 bits; wider integers are indices, whose distance says nothing.
+    The ratio is taken of floats and of codes of up to 16 bits; wider integers are indices, whose distance says nothing.
     It is infinite where nothing of these differs.
     """
 
@@ -196,7 +196,7 @@ def agreement(ours: Arrays, theirs: Arrays) -> Agreement:
     An output whose shape depends on the data, as of a non-maximum suppression, counts as different where the shapes
     are.
     """
-    signal = noise = 0.0
+    decibels = float("inf")
     different = elements = 0
     for name, a in ours.items():
         b = np.asarray(theirs[name])
@@ -210,9 +210,11 @@ def agreement(ours: Arrays, theirs: Arrays) -> Agreement:
         wrong = (a != b) & ~((a != a) & (b != b))
         different += int(wrong.sum())
         if a.dtype.kind == "f" or (a.dtype.kind in "iu" and a.dtype.itemsize <= 2):
-            wide, error = np.nan_to_num(b.astype(np.float64)), np.nan_to_num(a.astype(np.float64))
-            signal, noise = signal + float((wide**2).sum()), noise + float(((wide - error) ** 2).sum())
-    return Agreement(different, elements, float(10 * np.log10(max(signal, 1e-30) / noise)) if noise else np.inf)
+            signal, computed = (np.nan_to_num(v.astype(np.float64)) for v in (b, a))
+            noise = float(((signal - computed) ** 2).sum())
+            if noise:
+                decibels = min(decibels, float(10 * np.log10(max(float((signal**2).sum()), 1e-30) / noise)))
+    return Agreement(different, elements, decibels)
 
 
 def make_sample(module: ModuleOp, given: Arrays) -> dict[str, NDArray[Any]]:

@@ -204,3 +204,36 @@ def test_remarks_say_why(model: Path, calib: Path, tmp_path: Path) -> None:
     assert main(argv, io.StringIO(), out, errors) == 0
     assert "exclude=/stem" in errors.getvalue()
     assert "depthwise]" not in errors.getvalue()
+
+
+def fails(*argv: str | Path) -> str:
+    out, errors = io.StringIO(), io.StringIO()
+    assert main([str(a) for a in argv], io.StringIO(), out, errors) == 1
+    return errors.getvalue()
+
+
+def test_strict_names_the_node_that_stays_float(model: Path, calib: Path, tmp_path: Path) -> None:
+    """An operation that the target has nothing for: a remark, or an error; --exclude takes it as it is."""
+    proto = onnx.load(model)
+    proto.graph.node.append(onnx.helper.make_node("Sin", ["scores"], ["wave"], name="/wave"))
+    proto.graph.output.append(onnx.helper.make_tensor_value_info("wave", onnx.TensorProto.FLOAT, [None, 10]))
+    path = tmp_path / "wave.onnx"
+    onnx.save(proto, path)
+    base = ("quantize", path, "--target", "onnxruntime", "--data", calib, "-o", tmp_path / "out")
+    errors = fails(*base, "--strict")
+    assert errors.startswith("error: [/wave] onnx.Sin stays float: "), errors
+    assert errors.count("error: ") == 1
+    assert not (tmp_path / "out").exists()
+    assert "strict=true" in command(*base, "--strict", "--exclude", "/wave")
+    command(*base)
+
+
+def test_strict_holds_where_all_runs_on_integers(model: Path, calib: Path, tmp_path: Path) -> None:
+    said = command("quantize", model, "--target", "onnxruntime", "--data", calib, "-o", tmp_path, "--strict")
+    assert "7 of 7 convolutions" in said
+
+
+def test_modes_and_profiles_that_a_target_does_not_have(model: Path, calib: Path, tmp_path: Path) -> None:
+    base = ("quantize", model, "--target", "onnxruntime", "--data", calib, "-o", tmp_path / "out")
+    assert "the target 'onnxruntime' has no mode 'int3'" in fails(*base, "--mode", "int3")
+    assert "onnxruntime has no profile 'fast'" in fails(*base, "--profile", "fast")
