@@ -1,7 +1,7 @@
 """Rescaling in integers: a real factor as a 31-bit fraction and an exponent, and how chips round with it.
 
 A kernel without floating point multiplies its int32 sum by ``M / 2**31 * 2**e`` (`quantize_multiplier`). Libraries
-agree on M and e and differ in where they round; `RESCALES` has their formulas by name, to pick one per kernel.
+agree on M and e and differ in where they round; `RESCALES` names their formulas, to pick one per kernel.
 ``>>`` is an arithmetic shift, ``//0`` a division that truncates towards zero, ``l = max(e, 0)``, ``r = max(-e, 0)``:
 
 ========== ============================================================= =========================================
@@ -22,7 +22,6 @@ with ``srdhm(a, b) = (a * b + (2**30 if a * b >= 0 else 1 - 2**30)) //0 2**31`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 import attrs
@@ -81,27 +80,23 @@ def _sides(m: Multiplier) -> tuple[Tensor, Tensor]:
     return m.exponent.clamp(min=0), (-m.exponent).clamp(min=0)
 
 
-def _double(x: Tensor, real: Tensor) -> Tensor:
-    m = quantize_multiplier(real)
+def _double(x: Tensor, m: Multiplier) -> Tensor:
     left, right = _sides(m)
     product = (x << left) * m.mantissa
     high = truncated_quotient(product + torch.where(product >= 0, 1 << 30, 1 - (1 << 30)), 1 << 31)
     return shift_right(high, right, "away")
 
 
-def _ruy(x: Tensor, real: Tensor) -> Tensor:
-    m = quantize_multiplier(real)
+def _ruy(x: Tensor, m: Multiplier) -> Tensor:
     left, right = _sides(m)
     return shift_right(shift_right((x << left) * m.mantissa, 31), right)
 
 
-def _single(x: Tensor, real: Tensor) -> Tensor:
-    m = quantize_multiplier(real)
+def _single(x: Tensor, m: Multiplier) -> Tensor:
     return shift_right(x * m.mantissa, 31 - m.exponent)
 
 
-def _reduced(x: Tensor, real: Tensor) -> Tensor:
-    m = quantize_multiplier(real)
+def _reduced(x: Tensor, m: Multiplier) -> Tensor:
     mantissa = torch.where(m.mantissa < 0x7FFF0000, (m.mantissa + (1 << 15)) >> 16, 0x7FFF)
     return shift_right(x * mantissa, 15 - m.exponent)
 
@@ -123,16 +118,23 @@ def _shift(x: Tensor, real: Tensor) -> Tensor:
     return shift_right(x << (-places).clamp(min=0), places.clamp(min=0))
 
 
-RESCALES: Final[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = {
-    "double": _double, "ruy": _ruy, "single": _single, "reduced": _reduced, "real": _real, "float": _float,
-    "shift": _shift,
-}  # fmt: skip
+_BY_MULTIPLIER = {"double": _double, "ruy": _ruy, "single": _single, "reduced": _reduced}
+_BY_FACTOR = {"real": _real, "float": _float, "shift": _shift}
+
+RESCALES: Final[tuple[str, ...]] = (*_BY_MULTIPLIER, *_BY_FACTOR)
 
 
-def rescale(x: Tensor, real: Tensor, how: str) -> Tensor:
-    """``x * real`` as an integer (int64), by the formula of this name in the module's table.
+def rescale(x: Tensor, by: Tensor | Multiplier, how: str) -> Tensor:
+    """``x * by`` as an integer (int64), by the formula of this name in the module's table.
 
-    `x`: int64 sums; `real`: positive factors, float64 (float32 for ``float``), broadcast against x. Raises ValueError
-    for a factor that ``shift`` cannot do, KeyError for an unknown name.
+    `x`: int64 sums; `by`: positive factors, float64 (float32 for ``float``), broadcast against x, or a multiplier that
+    is worked out already, for the formulas with M and e. Raises ValueError for a factor that ``shift`` cannot do,
+    KeyError for an unknown name.
     """
-    return RESCALES[how](x.to(torch.int64), real)
+    x = x.to(torch.int64)
+    if how in _BY_MULTIPLIER:
+        return _BY_MULTIPLIER[how](x, by if isinstance(by, Multiplier) else quantize_multiplier(by))
+    formula = _BY_FACTOR[how]
+    if isinstance(by, Multiplier):
+        raise ValueError(f"{how} rescales by a factor, not by a multiplier")
+    return formula(x, by)

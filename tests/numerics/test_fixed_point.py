@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from qir.numerics import reference
-from qir.numerics.fixed_point import RESCALES, quantize_multiplier, rescale, shift_right, truncated_quotient
+from qir.numerics.fixed_point import RESCALES, Multiplier, quantize_multiplier, rescale, shift_right, truncated_quotient
 
 FACTORS = [0.5, 1.0, 0.0123, 0.9999999999, 1 - 2.0**-33, 2.0**-20, 1.75, 3.999, 200.0, 7e-10]
 SUMS = [0, 1, -1, 2, -2, 3, -3, 127, -128, 4095, -4096, 65535, 1 << 22, -(1 << 22), (1 << 23) - 1, 1000003, -999983]
@@ -110,6 +110,20 @@ def test_shifts_round_to_the_nearest(ties: str) -> None:
         got = shift_right(x, n, ties)  # type: ignore[arg-type]
         assert got.tolist() == [_nearest(Fraction(int(v), 2**n), ties) for v in x]
         assert shift_right(x, n, "floor").tolist() == [int(v) >> n for v in x]
+
+
+def test_a_multiplier_that_is_not_normalised_is_taken_as_it_is() -> None:
+    """Means divide the multiplier by the count: it has fewer bits then, and another place for the first rounding."""
+    m = quantize_multiplier(torch.tensor(0.0123, dtype=torch.float64))
+    short = Multiplier(m.mantissa // 49, m.exponent)
+    real = int(short.mantissa) / 2**31 * 2.0 ** int(short.exponent)
+    x = torch.arange(-1 << 22, 1 << 22, 997)
+    high = [(v * int(short.mantissa) + 2**30) // 2**31 for v in x.tolist()]
+    want = [_nearest(Fraction(v, 2 ** -int(short.exponent)), "away") for v in high]
+    assert rescale(x, short, "double").tolist() == want
+    assert rescale(x, torch.tensor(real, dtype=torch.float64), "double").tolist() != want
+    with pytest.raises(ValueError, match="by a factor"):
+        rescale(x, short, "real")
 
 
 def test_a_shift_takes_powers_of_two_only() -> None:
