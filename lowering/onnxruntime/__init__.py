@@ -19,7 +19,7 @@ TARGET = Target(
     schemes=SCHEMES,
     rules=RULES,
     pipeline=(
-        "inline,canonicalize,shape-inference,fold-batch-norm,decompose,canonicalize,cse,cross-layer-equalization,annotate{target=onnxruntime},calibrate{data={data}},"
+        "inline,canonicalize,shape-inference,fold-batch-norm,decompose,fuse,canonicalize,cse,cross-layer-equalization,annotate{target=onnxruntime},calibrate{data={data}},"
         "materialise,lower-to-onnxruntime,verify-target{target=onnxruntime}"
     ),
     formats={"qdq": "", "qoperator": "onnxruntime-fuse"},

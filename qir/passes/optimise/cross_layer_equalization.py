@@ -197,10 +197,18 @@ def _scale(side: Side, arrays: dict[Value, Any], factor: Any) -> None:
     view *= factor.reshape(*lead, *(1,) * (view.ndim - len(lead)))
 
 
-def equalize(module: Operation, sweeps: int = 20, tolerance: float = 1e-3) -> list[Link]:
-    """Equalize all links of a module until no factor moves by more than `tolerance`.
+def _factors(link: Link, arrays: dict[Value, Any]) -> Any:
+    """sᵢ = √(r₁ᵢ r₂ᵢ) / r₂ᵢ = √(r₁ᵢ / r₂ᵢ); 1 for a dead channel, which has nothing to balance."""
+    r1, r2 = _ranges(link.first[0], arrays), _ranges(link.second, arrays)
+    alive = (r1 > 0) & (r2 > 0)
+    return np.where(alive, np.sqrt(np.where(alive, r1, 1) / np.where(alive, r2, 1)), 1.0)
 
-    In float64; the weights are rounded once to their own type. Returns the links whose weights changed.
+
+def equalize(module: Operation, sweeps: int = 20, tolerance: float = 1e-3, spread: float = 1.0) -> list[Link]:
+    """Equalize the links of a module until no factor moves by more than `tolerance`.
+
+    Links whose factors lie within the ratio `spread` of each other at first are left alone. In float64; the weights are
+    rounded once to their own type. Returns the links whose weights changed.
     """
     found = list(links(module))
     arrays: dict[Value, Any] = {}
@@ -208,13 +216,12 @@ def equalize(module: Operation, sweeps: int = 20, tolerance: float = 1e-3) -> li
         for side in (*link.first, link.second):
             if side.weight not in arrays:
                 arrays[side.weight] = np.array(constant_array(side.weight), np.float64)
+    found = [link for link in found if (s := _factors(link, arrays)).max(initial=0) >= spread * s.min(initial=1)]
     changed: dict[int, Link] = {}
     for _ in range(sweeps):
         moved = 0.0
         for i, link in enumerate(found):
-            r1, r2 = _ranges(link.first[0], arrays), _ranges(link.second, arrays)
-            alive = (r1 > 0) & (r2 > 0)  # a dead channel has nothing to balance
-            s = np.where(alive, np.sqrt(np.where(alive, r1, 1) / np.where(alive, r2, 1)), 1.0)
+            s = _factors(link, arrays)
             step = float(np.abs(np.log(s)).max(initial=0.0))
             if step > tolerance:
                 for side in link.first:
@@ -245,14 +252,19 @@ def _store(weight: Value, array: Any) -> None:
 @register_pass
 @attrs.frozen
 class CrossLayerEqualization(Pass):
-    """Give the channels between two layers like ranges by scaling their weights; the float function stays the same."""
+    """Give the channels between two layers like ranges by scaling their weights; the float function stays the same.
+
+    Channels of a network as it was trained differ by small factors, which cost no precision and whose removal changes
+    every rounding for nothing.
+    """
 
     name: ClassVar[str] = "cross-layer-equalization"
 
     sweeps: int = option(20, "go over all pairs of layers at most so often")
+    spread: float = option(4.0, "leave pairs alone whose channels' factors lie within this ratio of each other")
 
     def run(self, module: Operation, ctx: Context) -> bool:
-        changed = equalize(module, self.sweeps)
+        changed = equalize(module, self.sweeps, spread=self.spread)
         for link in changed:
             ctx.remark("passed", link.op.location, f"{link.op.name} equalized with the next layer", self.name)
         self.count(ctx, "pairs of layers", len(changed))

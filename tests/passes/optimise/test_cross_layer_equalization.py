@@ -40,9 +40,9 @@ def outputs(module, x):
     return y.numpy()
 
 
-def equalized(module):
+def equalized(module, spread=1):
     copy = module.clone()
-    run_pipeline(copy, "cross-layer-equalization", Context())
+    run_pipeline(copy, f"cross-layer-equalization{{spread={spread}}}", Context())
     return copy
 
 
@@ -213,6 +213,17 @@ def test_dead_channels_and_shared_weights_are_left_alone():
         "tensor<2x4x6x6xf32>",
     )
     assert is_equal(shared, equalized(shared))
+
+
+def test_channels_that_differ_little_are_left_alone():
+    """Factors are the roots of the ratios of the weights' ranges: 1 and 3 here."""
+    w1, w2 = np.ones((2, 3, 3, 3)), np.ones((4, 2, 1, 1))
+    w1[1] = 9
+    body = """    %a = onnx.Conv(%x, %w1) : (tensor<2x3x8x8xf32>, tensor<2x3x3x3xf32>) -> tensor<2x2x6x6xf32>
+    %y = onnx.Conv(%a, %w2) : (tensor<2x2x6x6xf32>, tensor<4x2x1x1xf32>) -> tensor<2x4x6x6xf32>"""
+    module = network({"w1": w1, "w2": w2}, body, "tensor<2x3x8x8xf32>", "tensor<2x4x6x6xf32>")
+    assert is_equal(module, equalized(module, spread=3.1))
+    assert not is_equal(module, equalized(module, spread=2.9))
 
 
 def test_constants_in_onnx_short_form_become_tensors():
