@@ -95,6 +95,7 @@ def quantize(
     format: str | None = None,
     mode: str | None = None,
     profile: str | None = None,
+    io: str | None = None,
     device: str | None = None,
     seed: int | None = None,
     pipeline: str | None = None,
@@ -116,7 +117,7 @@ def quantize(
         None if out is None else Path(out),
         options={
             "method": method, "only": tuple(only), "exclude": tuple(exclude), "format": format, "mode": mode,
-            "profile": profile, "device": device, "seed": seed,
+            "profile": profile, "io": io, "device": device, "seed": seed,
         },
         pipeline=pipeline,
         evaluate=evaluate,

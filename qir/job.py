@@ -15,11 +15,14 @@ import attrs
 from qir.analysis import TensorError, main_function, quantization_errors, write_report
 from qir.artifact import interpret, moved, staged, write_artifact
 from qir.calibration.functions import said
+from qir.interpreter.codes import decode_outputs, encode_inputs
 from qir.ir import Context, Operation, QirError, fail, verify
 from qir.passes import Instrumentation, Nested, Pass, PassManager, option_specs, parse_pipeline
 from qir.passes.base import format_value, parse_value
 from qir.passes.progress import track
 from qir.passes.quantize.calibrate import Calibrate
+from qir.passes.quantize.materialise import Materialise
+from qir.passes.quantize.quantize_io import QuantizeIo
 from qir.passes.quantize.resume import is_quantized, resume
 from qir.target import Artifact, Target, get_target
 
@@ -84,12 +87,13 @@ def quantize(
     errors = tuple(report.errors)
     scores: dict[str, Any] = {}
     with staged(out) as folder:
-        files = write_artifact(module, goal, ctx, folder, name, sample=report.sample, profile=profile)
+        sample = encode_inputs(module, report.sample or {})
+        files = write_artifact(module, goal, ctx, folder, name, sample=sample, profile=profile)
         files += _write_beside(module, goal, folder, name, pipeline_text(manager), errors)
         if score is not None:
             if isinstance(model, (str, Path)):
                 scores["float"] = score(_runner(Path(model), goal, ctx))
-            scores["quantized"] = score(_runner(files[0].path, goal, ctx, profile))
+            scores["quantized"] = score(_with_floats(module, _runner(files[0].path, goal, ctx, profile)))
         if out is not None:
             files = moved(files, folder, out)
     return QuantizeResult(module, pipeline_text(manager), errors, tuple(files) if out is not None else (), scores)
@@ -139,6 +143,8 @@ def make_pipeline(
     if pipeline is None and module is not None and is_quantized(module):
         manager.root = resume(manager.root, module, target.name, options.get("mode") or "", data is not None)
         needs_data = False
+    if options.get("io") == "integer":
+        manager.root = _with_integer_io(manager.root, target)
     takes = {spec for item in manager.passes for spec in _option_names(item)}
     if data is None and pipeline is None and (needs_data or "data" in takes):
         fail(
@@ -149,7 +155,7 @@ def make_pipeline(
         )
     given = {key: value for key, value in options.items() if value is not None and value != ()}
     for key in given:
-        if key not in takes and key not in ("device", "seed", "format"):  # these are the whole job's
+        if key not in takes and key not in ("device", "seed", "format", "io"):  # these are the whole job's
             fail(None, f"no pass of the pipeline has the option '{key}'", f"the pipeline is {pipeline_text(manager)}")
     manager.root = _with_options(manager.root, given)
     return manager
@@ -160,6 +166,14 @@ def _followed_by(pipeline: str, passes: str) -> str:
     first = passes.partition(",")[0]
     head, found, _ = f"{pipeline},".partition(f",{first},")
     return f"{head if found else pipeline},{passes}"
+
+
+def _with_integer_io(pipeline: Nested, target: Target) -> Nested:
+    """The pipeline with ``quantize-io`` behind ``materialise``: inputs and outputs are made codes where they can be."""
+    at = next((i for i, item in enumerate(pipeline.items) if isinstance(item, Materialise)), None)
+    if at is None:
+        fail(None, f"the pipeline of {target.name} makes no integers: its inputs and outputs are floats")
+    return Nested(pipeline.anchor, [*pipeline.items[: at + 1], QuantizeIo(), *pipeline.items[at + 1 :]])
 
 
 def pipeline_text(manager: PassManager) -> str:
@@ -317,9 +331,16 @@ def _scorer(evaluate: str | Callable[..., Any] | None) -> Callable[[Callable[...
     return score
 
 
-def _runner(
-    path: Path, target: Target, ctx: Context, profile: str = ""
-) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+Predict = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""A model as a function of arrays by input name."""
+
+
+def _with_floats(module: ModuleOp, predict: Predict) -> Predict:
+    """A model whose inputs and outputs may be codes, as a function of floats."""
+    return lambda inputs: decode_outputs(module, predict(encode_inputs(module, inputs)))
+
+
+def _runner(path: Path, target: Target, ctx: Context, profile: str = "") -> Predict:
     """A model as a function of inputs by name: by the target's runtime where it takes the file, else interpreted."""
     runtime = target.runtime
     if runtime is not None and runtime.version() and path.name.endswith(runtime.suffixes):

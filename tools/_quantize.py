@@ -63,6 +63,7 @@ def quantize_command(args: Namespace, streams: Streams) -> int:
                 "format": args.format,
                 "mode": args.mode,
                 "profile": args.profile,
+                "io": args.io,
                 "device": args.device,
                 "seed": args.seed,
             },

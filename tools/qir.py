@@ -41,6 +41,7 @@ def _parser() -> ArgumentParser:
     p.add_argument("--format", metavar="F", help="form of the artifact; onnxruntime: qdq (default) or qoperator")
     p.add_argument("--mode", metavar="M", help="another way to quantize that the target has: its data sheet lists them")
     p.add_argument("--profile", metavar="P", help="how its runtime will run the artifact, simulated and checked so")
+    p.add_argument("--io", choices=("float", "integer"), help="what the model takes and gives (default: float)")
     p.add_argument(
         "--exclude",
         metavar="NAME",
