@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from qir.tools._check_target import add_arguments as add_check_target
 from qir.tools._terminal import ArgumentParser, Streams, Usage, count, run_tool
 
 if TYPE_CHECKING:
@@ -102,6 +103,9 @@ def _parser() -> ArgumentParser:
     p.add_argument("name", metavar="NAME", help="the target's name, as in --target NAME")
     p.add_argument("-o", "--output", metavar="DIR", help="the folder to write (default: NAME here)")
     p.add_argument("--package", metavar="P", help="the name of the Python package (default: NAME)")
+
+    p = commands.add_parser("check-target", help="try every line of a target's data sheet, in its runtime")
+    add_check_target(p)
     return parser
 
 
@@ -126,6 +130,10 @@ def _run(argv: Sequence[str], streams: Streams) -> int:
         from qir.tools._new_target import new_target_command
 
         return new_target_command(args, streams)
+    if args.command == "check-target":
+        from qir.tools._check_target import check_target_command
+
+        return check_target_command(args, streams)
     if args.command == "run":
         from qir.tools._run import run_command
 

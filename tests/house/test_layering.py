@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # From the top down; parts on one line may use each other. A part is a package or module below `qir`.
 LAYERS = (
     ("tools",),
-    ("api", "job", "artifact", "backend"),  # what qir/__init__.py re-exports, one line each, and the whole job
+    ("api", "job", "artifact", "backend", "conformance"),  # what qir/__init__.py re-exports, and the whole job
     ("lowering",),
     ("passes", "calibration", "analysis", "frontends"),
     ("target", "target_diff", "datasheet", "runtime_process"),

@@ -283,7 +283,7 @@ class GraphReader:
                         self._undefined(key, node, nodes)
                     operands.append(value)
                 else:
-                    absent = novalue.create((), (none,), None, (), location)
+                    absent = novalue.create((), (none,))
                     append(absent)
                     operands.append(absent.results[0])
             attributes: dict[str, Attribute] = {}

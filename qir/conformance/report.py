@@ -1,0 +1,169 @@
+"""What the conformance kit found, as rows, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+from qir.conformance.compare import Comparison
+from qir.target import Target, Tolerance
+
+__all__ = ["Outcome", "Report", "Row", "report_table"]
+
+
+@attrs.frozen
+class Outcome:
+    """One trial in one profile of the runtime.
+
+    `error` is why it failed before there were results to compare; `compared` are its results, `agreement` the dB
+    between the module before and after lowering.
+    """
+
+    op: str
+    label: str
+    mode: str
+    profile: str
+    compared: tuple[Comparison, ...] = ()
+    error: str = ""
+    agreement: float = math.inf
+
+
+@attrs.define
+class Row:
+    """An operator (or a whole net) in one mode and profile, its quantized or its float results."""
+
+    op: str
+    mode: str
+    profile: str
+    quantized: bool
+    tolerance: Tolerance
+    cases: int = 0
+    elements: int = 0
+    wrong: int = 0
+    worst: float = 0.0
+    wrong_cases: list[str] = attrs.field(factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether more differs than the target says."""
+        if not self.wrong:
+            return False
+        bound = self.tolerance
+        return not self.quantized or self.worst > bound.steps or self.wrong > bound.fraction * self.elements
+
+    def add(self, label: str, compared: Iterable[Comparison]) -> None:
+        self.cases += 1
+        for item in compared:
+            self.elements += item.elements
+            self.wrong += item.wrong
+            self.worst = max(self.worst, item.worst)
+            if item.wrong and label not in self.wrong_cases:
+                self.wrong_cases.append(label)
+
+
+@attrs.define
+class Report:
+    """Everything that was found about a target.
+
+    `runtime` says which version ran, "" for none. `without_case` are the operators of the data sheet that the kit has
+    no case for, `unused` those that no case got quantized although the data sheet says so (with the reason), by mode.
+    `through_readers` counts the trials whose result could only be seen through the operation that reads it.
+    """
+
+    target: Target
+    runtime: str
+    rows: dict[tuple[str, str, str, bool], Row] = attrs.field(factory=dict)
+    errors: list[Outcome] = attrs.field(factory=list)
+    without_case: list[str] = attrs.field(factory=list)
+    unused: dict[tuple[str, str], str] = attrs.field(factory=dict)
+    through_readers: int = 0
+    trials: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        if outcome.error:
+            self.errors.append(outcome)
+            return
+        for quantized in sorted({c.quantized for c in outcome.compared}, reverse=True):
+            key = outcome.op, outcome.mode, outcome.profile, quantized
+            if key not in self.rows:
+                self.rows[key] = Row(*key, self.target.tolerance(outcome.op, outcome.profile))
+            self.rows[key].add(outcome.label, (c for c in outcome.compared if c.quantized == quantized))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the target does not conform. Operators without a case are the kit's fault, not the target's."""
+        return bool(self.errors or self.unused) or any(row.failed for row in self.rows.values())
+
+    def totals(self) -> str:
+        """One line that says it all."""
+        rows = self.rows.values()
+        steps = max((row.worst for row in rows if row.quantized), default=0.0)
+        words = [
+            f"{self.target.name}: {self.trials} cases of {len({row.op for row in rows})} operators",
+            f"{sum(r.wrong for r in rows if r.quantized)} of {sum(r.elements for r in rows if r.quantized)} quantized "
+            f"elements differ, by at most {steps:g} steps",
+            f"{sum(r.wrong for r in rows if not r.quantized)} of "
+            f"{sum(r.elements for r in rows if not r.quantized)} floats are off",
+            f"{len(self.errors)} failed",
+        ]  # fmt: skip
+        if self.through_readers:
+            words.append(f"{self.through_readers} seen through what reads them")
+        if self.without_case:
+            words.append(f"no case for {', '.join(self.without_case)}")
+        return "; ".join(words) + (": does not conform" if self.failed else ": conforms")
+
+    def json(self) -> str:
+        """The report as JSON text."""
+        return json.dumps(
+            {
+                "target": self.target.name,
+                "runtime": self.runtime,
+                "conforms": not self.failed,
+                "trials": self.trials,
+                "through_readers": self.through_readers,
+                "without_case": self.without_case,
+                "unused": [{"op": op, "mode": mode, "reason": why} for (op, mode), why in self.unused.items()],
+                "rows": [{**_plain(attrs.asdict(row)), "failed": row.failed} for row in self.rows.values()],
+                "errors": [_plain(attrs.asdict(error)) for error in self.errors],
+            },
+            indent=2,
+        ) + "\n"  # fmt: skip
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinities."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}
+
+
+def report_table(report: Report) -> Any:
+    """A rich table of all rows, the failed ones marked."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=_title(report), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    modes = len({row.mode for row in report.rows.values()} | {e.mode for e in report.errors}) > 1
+    profiles = len({row.profile for row in report.rows.values()}) > 1
+    columns = ["operator", *(["mode"] if modes else []), *(["profile"] if profiles else [])]
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for name in ("cases", "elements", "differ", "at most", "kind"):
+        table.add_column(name, justify="left" if name == "kind" else "right")
+    table.add_column("", overflow="fold")
+    for row in report.rows.values():
+        names = [row.op, *([row.mode or "default"] if modes else []), *([row.profile or "default"] if profiles else [])]
+        worst = f"{row.worst:g} steps" if row.quantized else f"{row.worst:.1g}"
+        cells = [str(row.cases), str(row.elements), str(row.wrong), worst if row.worst else "0"]
+        said = "FAILED: " + ", ".join(row.wrong_cases) if row.failed else row.tolerance.reason if row.wrong else ""
+        kind = "quantized" if row.quantized else "float"
+        style = "red" if row.failed else None
+        table.add_row(*map(Text, names), *cells, kind, Text(said), style=style)
+    return table
+
+
+def _title(report: Report) -> str:
+    return f"{report.target.name} against {report.runtime}" if report.runtime else f"{report.target.name}, nothing run"

@@ -1,0 +1,221 @@
+"""The conformance kit: every operator of a data sheet and whole nets, through the target's own pipeline and runtime."""
+
+from __future__ import annotations
+
+import difflib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from qir.artifact import AGREEMENT_DB, agreement
+from qir.conformance.cases import CASES
+from qir.conformance.compare import Comparison, compare, largest
+from qir.conformance.nets import Net, nets
+from qir.conformance.report import Outcome, Report
+from qir.conformance.stages import Job, run_job
+from qir.conformance.suite import Feed, Trial, operators, trials
+from qir.conformance.text import Broken
+from qir.conformance.watch import Observe
+from qir.conformance.worker import Worker
+from qir.dialects.builtin import ModuleOp
+from qir.frontends.onnx import import_onnx
+from qir.ir import Context, QirError, StringAttr, TensorType, fail
+from qir.passes.progress import track
+from qir.target import Target, get_target
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["check_target"]
+
+Results = dict[str, "NDArray[Any]"]
+
+
+def check_target(
+    name: str,
+    *,
+    only: Sequence[str] = (),
+    modes: Sequence[str] = (),
+    profiles: Sequence[str] = (),
+    seed: int = 0,
+    runtime: bool = True,
+    suite: bool = True,
+    zoo: Path | None = None,
+    ctx: Context | None = None,
+) -> Report:
+    """Try a target on the generated suite and on the nets of `zoo`.
+
+    `only` are op types; `modes` and `profiles` name those to try (none: all; "" is the default mode). Without
+    `runtime`, or where it is not installed, nothing is compared with it, and all else is checked. Raises QirError for
+    names that the target does not have.
+    """
+    target = get_target(name)
+    tried = _chosen("mode", modes, ("", *target.modes))
+    known = target.runtime.profiles if target.runtime is not None else ("",)
+    chosen = _chosen("profile", profiles, known)
+    ops = _chosen("operator", only, operators(target))
+    version = target.runtime.version() if target.runtime is not None and runtime else None
+    report = Report(target, f"{target.runtime.name} {version}" if target.runtime is not None and version else "")
+    report.without_case = [op for op in ops if op not in CASES]
+    ctx = ctx if ctx is not None else Context()
+    with Worker(target) as worker:
+        check = _Check(target, chosen, report, worker)
+        for mode in tried if suite else ():
+            for op in track(ctx, ops, f"operators{f' ({mode})' if mode else ''}"):
+                check.operator(op, mode, seed)
+        if zoo is not None and not only:
+            for net in track(ctx, nets(zoo), "nets"):
+                for mode in tried:
+                    check.net(net, mode)
+    return report
+
+
+def _chosen(what: str, wanted: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Those wanted, or all. Raises QirError for one that is not known."""
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            names = ", ".join(filter(None, known)) or "none"
+            fail(None, f"the target has no {what} '{name}'", f"did you mean {near[0]}?" if near else f"it has: {names}")
+    return list(wanted) or list(known)
+
+
+@attrs.frozen
+class _Check:
+    """One target, with what was found so far."""
+
+    target: Target
+    profiles: Sequence[str]
+    report: Report
+    worker: Worker
+
+    # ------------------------------------------------------------ the suite
+    def operator(self, op: str, mode: str, seed: int) -> None:
+        """All trials of an operator in a mode."""
+        promised = present = quantized = False
+        why = ""
+        for trial in trials(self.target.in_mode(mode), op, seed):
+            self.report.trials += 1
+            ctx = Context()
+            job = self.trial(trial, mode, ctx)
+            if job is not None:
+                promised |= trial.promised
+                present |= op in job.watch.present
+                quantized |= op in job.watch.quantized
+                why = why or next((d.message for d in ctx.diagnostics if d.message.startswith(f"onnx.{op} stays")), "")
+        if promised and present and not quantized:
+            self.report.unused[op, mode] = why or "no reason was given"
+
+    def trial(self, trial: Trial, mode: str, ctx: Context) -> Job | None:
+        """One trial; what comes of it goes into the report.
+
+        A chip that cannot give out the quantized value of a result is tried again without.
+        """
+        first: QirError | None = None
+        for returned in (True, False) if trial.promised else (True,):
+            observe = Observe(trial.heads, returned)
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    job = self.job(import_onnx(trial.model, ctx), trial.calibration, mode, Path(folder), ctx, observe)
+                except QirError as error:
+                    first = first or error
+                    continue
+                except Broken as error:
+                    self.failed(trial.op, trial.label, mode, error)
+                    return None
+                self.report.through_readers += not returned
+                heads = trial.heads if returned else 0
+                self.compare(trial.op, trial.label, mode, job, trial.feeds, heads, ctx, Path(folder))
+                return job
+        assert first is not None
+        self.failed(trial.op, trial.label, mode, first)
+        return None
+
+    # ------------------------------------------------------------ whole nets
+    def net(self, net: Net, mode: str) -> None:
+        """A trained net in a mode."""
+        ctx = Context()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                job = self.job(import_onnx(net.path, ctx), net.calibration, mode, Path(folder), ctx)
+            except (QirError, Broken) as error:
+                self.failed(net.name, "the whole net", mode, error)
+            else:
+                self.compare(net.name, "the whole net", mode, job, net.feeds, 0, ctx, Path(folder))
+
+    # ------------------------------------------------------------ one job
+    def job(
+        self, module: ModuleOp, data: Mapping[str, Any], mode: str, folder: Path, ctx: Context,
+        observe: Observe | None = None,
+    ) -> Job:  # fmt: skip
+        import numpy as np
+
+        path = folder / "calibration.npz"
+        np.savez(path, **data)
+        return run_job(module, self.target, mode, path, ctx, observe)
+
+    def compare(
+        self, op: str, label: str, mode: str, job: Job, feeds: Sequence[Feed], heads: int, ctx: Context, folder: Path
+    ) -> None:
+        """Run the module before and after lowering, then the artifact in each profile; `heads` is how many of the
+        results stand before those that are computed from them."""
+        try:
+            before, after = (_interpreted(module, feeds) for module in (job.simulated, job.loaded))
+            near = agreement(_together(after), _together(before)).decibels
+            if near < AGREEMENT_DB:
+                raise Broken(f"lowering changes the results: they are {near:.1f} dB from those of the module before it")
+            if self.target.export is None:
+                fail(None, f"the target '{self.target.name}' writes no artifact")
+            artifact = self.target.export(job.lowered, ctx, folder, "case")[0].path
+        except (QirError, Broken) as error:
+            self.failed(op, label, mode, error)
+            return
+        for profile in self.profiles if self.report.runtime else ():
+            try:
+                ours = after if not profile else _interpreted(job.loaded, feeds, profile)
+                theirs = [self.worker.run(artifact, feed.arrays, profile) for feed in feeds]
+                found = tuple(self.differences(op, profile, ours, theirs, job.watch.steps, heads))
+            except (QirError, Broken) as error:
+                self.failed(op, label, mode, error, profile)
+            else:
+                self.report.add(Outcome(op, label, mode, profile, found))
+
+    def differences(
+        self, op: str, profile: str, ours: Sequence[Results], theirs: Sequence[Results], steps: Mapping[str, float],
+        heads: int,
+    ) -> Iterator[Comparison]:  # fmt: skip
+        """Simulation and runtime, result by result. What is computed from a result counts where that was equal."""
+        tolerance = self.target.tolerance(op, profile)
+        sizes = largest(ours)
+        for a, b in zip(ours, theirs, strict=True):
+            missing = [name for name in a if name not in b]
+            if missing:
+                raise Broken(f"the runtime gives no result '{missing[0]}'; it gives {', '.join(b) or 'none'}")
+            found = [compare(name, a[name], b[name], steps.get(name), sizes[name], tolerance) for name in a]
+            yield from found[:heads] if any(c.worst for c in found[:heads]) else found
+
+    def failed(self, op: str, label: str, mode: str, error: Exception, profile: str = "") -> None:
+        self.report.add(Outcome(op, label, mode, profile, error=str(error)))
+
+
+def _interpreted(module: ModuleOp, feeds: Sequence[Feed], profile: str = "") -> list[Results]:
+    """The results of a module on each feed, as the profile computes them."""
+    from qir.interpreter import Plan, as_array
+
+    if profile:
+        module = module.clone()
+        module.attributes["qir.profile"] = StringAttr(profile)
+    plan = Plan(module)
+    types = {n: v.type for n, v in zip(plan.outputs, plan.results, strict=True)}
+    elements = {n: t.element if isinstance(t, TensorType) else None for n, t in types.items()}
+    return [{n: as_array(v, elements[n]) for n, v in plan.run(feed.arrays).items()} for feed in feeds]
+
+
+def _together(runs: Sequence[Results]) -> Results:
+    """Every result over all feeds, as one array."""
+    import numpy as np
+
+    return {name: np.concatenate([run[name].reshape(-1) for run in runs]) for name in runs[0]}

@@ -1,0 +1,61 @@
+"""One job of the conformance kit: the target's default pipeline, stage by stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from qir.conformance.text import through_text
+from qir.conformance.watch import Observe, Watch
+from qir.dialects.builtin import ModuleOp
+from qir.ir import Context, verify
+from qir.job import make_pipeline
+from qir.passes import PassManager, run_pipeline
+from qir.target import Target
+
+__all__ = ["Job", "run_job"]
+
+STAGED = frozenset(("qsim.fake", "qsim.encode", "qsim.decode", "qsim.encode_dynamic", "qsim.decode_dynamic"))
+"""The operations that simulate quantization."""
+
+
+@attrs.frozen
+class Job:
+    """What a job left: the module before the target's patterns, after them, and as the runtime makes it when it loads
+    the artifact."""
+
+    simulated: ModuleOp
+    lowered: ModuleOp
+    loaded: ModuleOp
+    watch: Watch
+
+
+def run_job(
+    module: ModuleOp, target: Target, mode: str, data: Path, ctx: Context, observe: Observe | None = None
+) -> Job:
+    """Run the default pipeline on `module` and check every stage; `data` is the calibration data.
+
+    The job goes on from the text of each stage, so that what the text loses is lost. Raises QirError for a pass that
+    fails, and Broken.
+    """
+    manager = make_pipeline(target, None, {"data": str(data), "mode": mode or None})
+    watch = Watch(observe)
+    module = simulated = through_text(module, "import")
+    for item in manager.root.items:
+        if not PassManager([item]).run(module, ctx):
+            continue
+        module = through_text(module, str(item))
+        watch.stage(module)
+        if any(op.name in STAGED for op in module.walk()):
+            simulated = module.clone()
+    verify(module)
+    if not any(item.name == "verify-target" for item in manager.passes):
+        run_pipeline(module, f"verify-target{{target={target.name}}}", ctx)
+    loaded = module
+    if target.runtime is not None and target.runtime.on_load:
+        loaded = module.clone()
+        run_pipeline(loaded, target.runtime.on_load, Context(allow_unregistered=True))
+        loaded = through_text(loaded, target.runtime.on_load)
+    watch.check_fusions(loaded)
+    return Job(simulated, module, loaded, watch)

@@ -1,0 +1,137 @@
+"""What the conformance kit keeps an eye on while a job runs: quantized results, their steps, promised fusions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from qir.conformance.text import Broken
+from qir.dialects.builtin import ModuleOp
+from qir.dialects.func import FuncOp, main_function
+from qir.dialects.qsim import FakeOp, QuantizerOp
+from qir.ir import FloatType, Operation, TensorType, Value, verify
+from qir.passes.quantize.queries import quantizer_name, quantizers
+
+__all__ = ["Observe", "Watch"]
+
+
+@attrs.frozen
+class Observe:
+    """How the first `count` results are seen: the module is made to return their quantized values, or else (for a chip
+    that cannot give these out) only what is computed from them."""
+
+    count: int
+    returned: bool = True
+
+
+@attrs.define
+class Watch:
+    """Follows a job from stage to stage.
+
+    `steps` are the scales of the results by name, where they are quantized; `quantized` are the op types that read
+    quantized values after annotate, `present` those that were there; `fusions` the pairs of nodes that must become one
+    record.
+    """
+
+    observe: Observe | None
+    steps: dict[str, float] = attrs.field(factory=dict)
+    quantized: set[str] = attrs.field(factory=set)
+    present: set[str] = attrs.field(factory=set)
+    fusions: list[tuple[str, str]] = attrs.field(factory=list)
+    _annotated: bool = False
+    _behind: dict[str, str] = attrs.field(factory=dict)
+    """The quantizer in whose steps a result is measured that is computed from a dropped one."""
+
+    def stage(self, module: ModuleOp) -> None:
+        """Look at the module after a pass; the first time that it simulates, let it return what is to be seen."""
+        func = main_function(module)
+        if not self._annotated and any(isinstance(op, FakeOp) for op in func.walk()):
+            self._annotated = True
+            self.fusions = _promised(func)
+            for op in func.body:
+                kind = op.name.removeprefix("onnx.")
+                self.present.add(kind)
+                if any(map(quantizer_name, op.operands)):
+                    self.quantized.add(kind)
+            if self.observe is not None:
+                self._observe(func, self.observe)
+                verify(module)
+        if self._annotated:
+            self._read_steps(module, func)
+
+    def _observe(self, func: FuncOp, observe: Observe) -> None:
+        back = func.return_op
+        values, names = list(back.operands), _names(func)
+        kept = list(range(len(values)))
+        for index in range(observe.count):
+            fake = next((user for user in values[index].users if isinstance(user, FakeOp)), None)
+            if fake is None:
+                continue
+            if observe.returned:
+                values[index] = fake.y
+                continue
+            kept.remove(index)
+            for other in range(observe.count, len(values)):
+                if values[other].defining_op in fake.y.users:
+                    self._behind[names[other]] = fake.quantizer
+        back.set_operands(values[i] for i in kept)
+        if func.res_attrs is not None:
+            func.res_attrs = tuple(func.res_attrs[i] for i in kept)
+        func.update_type()
+
+    def _read_steps(self, module: ModuleOp, func: FuncOp) -> None:
+        """The scale of each result; what was read last counts, for lowering drops quantizers."""
+        from qir.interpreter.quantizers import quantizer_parameters
+
+        known = quantizers(module)
+        for name, value in zip(_names(func), func.return_op.operands, strict=True):
+            quantizer = known.get(quantizer_name(value) or self._behind.get(name, ""))
+            found = quantizer_parameters(quantizer, known.get) if isinstance(quantizer, QuantizerOp) else None
+            if found is not None and found[0].numel() == 1:
+                self.steps[name] = float(found[0])
+
+    def check_fusions(self, module: ModuleOp) -> None:
+        """Raise Broken where a float edge between two records is left of what the rules say is one."""
+        for first, second in self.fusions:
+            for op in module.walk():
+                names = op.location.names()
+                if first not in names or second in names:
+                    continue
+                readers = (user for result in op.results if _is_float(result) for user in result.users)
+                for reader in readers:
+                    if second in reader.location.names() and first not in reader.location.names():
+                        raise Broken(
+                            f"the data sheet fuses '{second}' into '{first}', but it became a record of its own: "
+                            f"{op.name} gives floats to {reader.name}"
+                        )
+
+
+def _names(func: FuncOp) -> Sequence[str]:
+    from qir.interpreter.lookup import result_names
+
+    return result_names(func, func.return_op.operands)
+
+
+def _is_float(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and isinstance(value.type.element, FloatType)
+
+
+def _promised(func: FuncOp) -> list[tuple[str, str]]:
+    """Pairs of nodes that are to become one record: the first reads quantized values, a quantizer reads the second, and
+    there is none in between."""
+    found = []
+    for op in func.body:
+        source = op.operands[0].defining_op if op.operands else None
+        if source is None or isinstance(op, FakeOp) or isinstance(source, FakeOp):
+            continue
+        read = any(map(quantizer_name, source.operands)) and not any(map(quantizer_name, op.operands))
+        given = any(isinstance(user, FakeOp) for result in op.results for user in result.users)
+        if read and given and op.operands[0].has_one_use():
+            found += _named(source, op)
+    return found
+
+
+def _named(first: Operation, second: Operation) -> list[tuple[str, str]]:
+    a, b = first.location.names(), second.location.names()
+    return [(a[0], b[0])] if a and b else []
