@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
+from qir.ir import Context
 from qir.numerics.scheme import Scheme
 from qir.target import Bias, Demand, Rule, Target, Weight
 
@@ -78,7 +79,7 @@ def diff_targets(a: Target, b: Target) -> TargetDiff:
     for op in ops:
         in_a, in_b = _quantizing(a, op), _quantizing(b, op)
         if in_a and in_b:
-            changed.setdefault(tuple(_aspects(a, in_a, b, in_b)), []).append(op)
+            changed.setdefault(tuple(_aspects(_Operands(op), a, in_a, b, in_b)), []).append(op)
         elif in_a or in_b:
             role = " or ".join(dict.fromkeys(rule.role for rule in in_a or in_b))
             one_sided.setdefault((bool(in_a), role, _why_float(b if in_a else a, op)), []).append(op)
@@ -112,12 +113,30 @@ def _why_float(target: Target, op: str) -> str:
 
 
 # ---------------------------------------------------------------- one operation
-def _aspects(a: Target, rules_a: Sequence[Rule], b: Target, rules_b: Sequence[Rule]) -> Iterator[Aspect]:
+class _Operands:
+    """What an operation's operands are called: a data sheet may name one or give its position."""
+
+    def __init__(self, op: str) -> None:
+        context = Context()
+        cls = context.op_class(f"onnx.{op}") or context.op_class(op)
+        self.names = [field.name for field in cls.definition.operands] if cls is not None and cls.definition else []
+
+    def name(self, key: str | int) -> str:
+        if isinstance(key, str):
+            return key
+        return self.names[key] if key < len(self.names) else f"operand {key}"
+
+
+def _aspects(
+    operands: _Operands, a: Target, rules_a: Sequence[Rule], b: Target, rules_b: Sequence[Rule]
+) -> Iterator[Aspect]:
     """Everything but the formats' spelling; what several rules for one operation say is joined by ``or``."""
     yield from _differs("role", [r.role for r in rules_a], [r.role for r in rules_b])
-    for key in dict.fromkeys(key for rule in (*rules_a, *rules_b) for key in rule.operands):
-        of_a, of_b = ([r.operands[key] for r in rules if key in r.operands] for rules in (rules_a, rules_b))
-        name = key if isinstance(key, str) else f"operand {key}"
+    asked_a, asked_b = (
+        [{operands.name(k): d for k, d in r.operands.items()} for r in rules] for rules in (rules_a, rules_b)
+    )
+    for name in dict.fromkeys(name for asked in (*asked_a, *asked_b) for name in asked):
+        of_a, of_b = ([asked[name] for asked in every if name in asked] for every in (asked_a, asked_b))
         yield from _asked(name, a, [(d.scheme, _where(d)) for d in of_a], b, [(d.scheme, _where(d)) for d in of_b])
     result_a, result_b = ([(r.result or "", _given(r)) for r in rules if r.result] for rules in (rules_a, rules_b))
     yield from _asked("result", a, result_a, b, result_b)

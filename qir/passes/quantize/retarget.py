@@ -156,6 +156,8 @@ class _Transfer:
             self.say(new, edges, old, f"the kernel of {self.target.name} fixes its scale")
         elif not missing and len(old) == 1 and self.is_same(old[0], new):
             self.keep(old[0], new)
+            if any(scheme_changes(old[0].scheme, scheme)):
+                self.say(new, edges, old, "its scale stays")
         elif scheme.dynamic:
             self.say(new, edges, old, "its scale is computed at run time")
         elif scheme.product is not None:
@@ -288,8 +290,9 @@ def _without_names(scheme: Scheme) -> Scheme:
 
 
 def _alike(a: Scheme, b: Scheme) -> bool:
-    """Whether two schemes are equal but for the names of the quantizers that a product is made of."""
-    return _without_names(a) == _without_names(b)
+    """Whether the same parameters serve two schemes: they differ in rounding and saturation at most, and in names."""
+    rest = {"rounding": "half_even", "seed": None, "saturate": True}
+    return _without_names(a).evolve(**rest) == _without_names(b).evolve(**rest)
 
 
 _PARTS: tuple[tuple[str, Callable[[Scheme], Any]], ...] = (

@@ -192,6 +192,14 @@ def test_a_scheme_that_differs_gets_the_range() -> None:
     ) in remarks[id(module)]
 
 
+def test_where_only_the_rounding_differs_scales_stay() -> None:
+    """The search of a weight's scale had data that re-targeting has not: what it found is right for both."""
+    text = CONV.replace("i8<-127:127> symmetric per_axis(0) ", "i8<-127:127> symmetric per_axis(0) round(half_away) ")
+    module = run(text.replace("u8 affine per_tensor", "u8 affine per_tensor round(floor)"), "retarget{target=same}")
+    assert [parameters(module)[n] for n in ("x", "w", "c")] == [parameters(parse_module(CONV, Context()))[n] for n in ("x", "w", "y")]
+    assert sum("(rounding); its scale stays" in r for r in remarks[id(module)]) == 3
+
+
 def test_a_weight_of_another_granularity_is_searched_again() -> None:
     module = run(CONV, "retarget{target=per-tensor weights=minmax}")
     assert float(quantizers(module)["w"].scale.numpy()) == np.float32(9) / np.float32(127)  # type: ignore[union-attr]
