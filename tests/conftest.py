@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import site
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, metadata, version
@@ -106,6 +109,41 @@ def mlir_opt() -> Path:
 def repo() -> Path:
     """The root of the checkout."""
     return ROOT
+
+
+class Environment:
+    """A virtual environment that finds all that is installed in this one, and whose own packages this one never sees.
+
+    For packages that plug into qir: pip installs them as a user would, without a network.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = folder / "bin"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+        self.python = self.bin / "python"
+        code = "import site; print(site.getsitepackages()[0])"
+        own = subprocess.run([str(self.python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        lent = "".join(f"import site; site.addsitedir({path!r})\n" for path in site.getsitepackages())
+        Path(own, "lent.pth").write_text(lent)
+        commands = {"qir": "qir.tools.qir:main", "qir-opt": "qir.tools.qir_opt:main",
+                    "qir-translate": "qir.tools.qir_translate:main", "pip": "pip._internal.cli.main:main"}  # fmt: skip
+        for name, (module, _, function) in ((name, path.partition(":")) for name, path in commands.items()):
+            script = self.bin / name
+            script.write_text(f"#!{self.python}\nfrom {module} import {function}\nraise SystemExit({function}())\n")
+            script.chmod(0o755)
+
+    def run(self, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run a shell command in a folder; its commands and Python are this environment's."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        env |= {"PATH": f"{self.bin}{os.pathsep}{env['PATH']}", "COLUMNS": "120"}
+        env |= {"PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        return subprocess.run(["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Environment]:
+    """Makes virtual environments of their own for packages that plug into qir."""
+    return lambda: Environment(tmp_path_factory.mktemp("environment"))
 
 
 def needed(item: pytest.Item) -> set[str]:

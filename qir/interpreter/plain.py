@@ -21,14 +21,16 @@ from qir.interpreter.integer import integer_conv, integer_matmul
 from qir.interpreter.node import Node
 from qir.interpreter.quantizers import Quantization
 from qir.interpreter.registry import Kernel, kernel
+from qir.ir import Operation
 from qir.ir.records import RecordOp
 from qir.numerics import decode, encode, storage_dtype
 from qir.numerics.fixed_point import rescale
 
-__all__ = ["clamp_codes", "conv_sums", "delegated", "dequantized", "product_sums", "quantized", "requantized"]
+__all__ = ["clamp_codes", "conv_sums", "delegated", "dequantized", "known", "product_sums", "quantized", "requantized"]
 
 
-def _known(node: Node, index: int) -> Quantization:
+def known(node: Node, index: int) -> Quantization:
+    """`node.quantization(index)` of a value that must be codes. Raises QirError where the record names no quantizer."""
     found = node.quantization(index)
     if found is None:
         raise node.error("names no quantizer for a value that its kernel takes for codes", "fill in its `quant`")
@@ -37,13 +39,13 @@ def _known(node: Node, index: int) -> Quantization:
 
 def quantized(node: Node) -> Kernel:
     """float -> codes of the result's quantizer."""
-    q = _known(node, len(node.operands))
+    q = known(node, len(node.operands))
     return lambda x: encode(x, q.scheme, q.scale, q.zero)
 
 
 def dequantized(node: Node) -> Kernel:
     """Codes of the operand's quantizer -> float32."""
-    q = _known(node, 0)
+    q = known(node, 0)
     return lambda codes: decode(codes, q.scheme, q.scale, q.zero)
 
 
@@ -62,7 +64,7 @@ def _constants(node: Node) -> tuple[Tensor, dict[str, Any]]:
     weight = node.constant(1)
     if weight is None or (node.has(2) and node.constant(2) is None):
         raise node.error("has a weight or bias that is no constant", "the data sheet asks for it: Weight, Bias")
-    x, w = _known(node, 0), _known(node, 1)
+    x, w = known(node, 0), known(node, 1)
     codes = {
         "x_zero": int(x.zero), "x_range": (int(x.scheme.qmin), int(x.scheme.qmax)),
         "weight_zero": w.zero if w.zero.dim() else int(w.zero), "bias": node.constant(2),
@@ -94,9 +96,10 @@ def product_sums(node: Node) -> Kernel:
 
 
 # ---------------------------------------------------------------- from sums to codes
-def clamp_codes(op: RecordOp, result: Quantization) -> tuple[int, int]:
+def clamp_codes(op: Operation, result: Quantization) -> tuple[int, int]:
     """The codes of the parameters `low` and `high` under the result's quantizer: what is left of its range by a fused
     Relu or Clip."""
+    assert isinstance(op, RecordOp)
     ends = torch.tensor([op.parameter("low"), op.parameter("high")], dtype=torch.float32)
     low, high = encode(ends, result.scheme, result.scale, result.zero).tolist()
     return low, high
@@ -108,10 +111,9 @@ def requantized(node: Node, sums: Kernel, how: str, scale: Tensor | None = None,
     `sums` gives integers at `scale` (float64; the product of the scales of operands 0 and 1 if None). Scales of its
     channels lie on `axis` of the sums. `how` is a formula of `qir.numerics.fixed_point.RESCALES`.
     """
-    assert isinstance(node.op, RecordOp)
-    y = _known(node, len(node.operands))
+    y = known(node, len(node.operands))
     if scale is None:
-        scale = _known(node, 0).scale.double() * _known(node, 1).scale.double()
+        scale = known(node, 0).scale.double() * known(node, 1).scale.double()
     real, zero = scale / y.scale.double(), int(y.zero)
     low, high = clamp_codes(node.op, y)
     dtype = storage_dtype(y.scheme)

@@ -80,7 +80,7 @@ def sources() -> set[str]:
     found = set()
     for part in PARTS:
         for path in (ROOT / part).rglob("*"):
-            if path.suffix in (".py", ".pyi", ".lark") or path.name == "py.typed":
+            if path.suffix in (".py", ".pyi", ".lark", ".toml") or path.name == "py.typed":
                 inner = path.relative_to(ROOT).as_posix()
                 found.add(inner if part == "qir" else f"qir/{inner}")
     return found
@@ -115,3 +115,4 @@ def test_installed_commands_run_from_another_folder(kind: str, built: Path, chec
     assert "func.func @f" in run(python.parent / "qir-opt", "f.qir", cwd=elsewhere)
     assert "onnxruntime" in run(python.parent / "qir", "targets", cwd=elsewhere)
     assert "--import-onnx" in run(python.parent / "qir-translate", "--help", cwd=elsewhere)
+    assert "npu7/pyproject.toml" in run(python.parent / "qir", "new-target", "npu7", cwd=elsewhere)
