@@ -143,7 +143,11 @@ def make_pipeline(
     if pipeline is None and module is not None and is_quantized(module):
         manager.root = resume(manager.root, module, target.name, options.get("mode") or "", data is not None)
         needs_data = False
-    if options.get("io") == "integer":
+    io = options.get("io") or "float"
+    if io not in target.io:
+        what = f"{' or '.join(target.io)} only, not {io}"
+        fail(None, f"the inputs and outputs of an artifact for {target.name} are {what}", "leave --io out")
+    if io == "integer":
         manager.root = _with_integer_io(manager.root, target)
     takes = {spec for item in manager.passes for spec in _option_names(item)}
     if data is None and pipeline is None and (needs_data or "data" in takes):

@@ -272,6 +272,7 @@ class Target:
     - `level` is the stage that `patterns` start from, `patterns(target)` are the rewrites into the dialect `dialect`,
       for the target in the module's mode, in one set or in several, one after the other; `held` are the dialects whose
       operations may stand beside it.
+    - `io` says what the artifact's inputs and outputs can be: floats, or (``quantize-io``) codes too.
     - `export(module, context, folder, name, …)` writes the artifact and returns its files; `opset` is the lowest
       version of each operator set that the artifact needs.
     - `bounds` say where the simulation is not the runtime's numbers exactly: by op type (or name of a whole model) and
@@ -296,6 +297,7 @@ class Target:
     opset: Mapping[str, int] = attrs.field(factory=dict)
     verify: Callable[[ModuleOp, Context], None] | None = None
     held: tuple[str, ...] = ("builtin", "func")
+    io: tuple[Literal["float", "integer"], ...] = ("float",)
     bounds: Mapping[tuple[str, str], Tolerance] = attrs.field(factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -481,6 +483,8 @@ def render_target(target: Target) -> str:
         if rules:
             lines += [title, *(line for rule in rules for line in _rule_lines(rule)), ""]
     lines.append(f"Any other op stays float. Patterns start from a {target.level} module.")
+    if "integer" in target.io:
+        lines.append("Inputs and outputs can be integers.")
     if target.opset:
         lines.append("Operator sets raised to at least: " + ", ".join(f"{k} {v}" for k, v in target.opset.items()))
     if target.runtime is not None:

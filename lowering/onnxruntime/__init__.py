@@ -38,6 +38,7 @@ TARGET = Target(
     opset={"ai.onnx": 13},
     verify=late(f"{_HERE}.verify:verify_lowered"),
     held=("builtin", "func", "onnx"),
+    io=("float", "integer"),
     notes=(
         "The runtime fuses when it loads the model, from level EXTENDED on; onnxruntime-fuse is that fusion.",
         "Integer kernels are simulated bit for bit on CPUs with VNNI; without, uint8 times int8 saturates.",
