@@ -229,8 +229,9 @@ class Runtime:
 class Tolerance:
     """How far the simulation may be from the runtime, and why.
 
-    Of a quantized result at most `fraction` of the elements may differ, by at most `steps` of its quantizer. Floats may
-    be off by `relative`, beside the largest number of the tensor: float32 sums in another order are.
+    Of a quantized result at most `fraction` of the elements may differ, by at most `steps` of its quantizer. Floats are
+    equal within `relative` of the largest number of the result (float32 sums in another order are off by less), at most
+    `fraction` of them not.
     """
 
     steps: int = 0
@@ -275,7 +276,7 @@ class Target:
     - `io` says what the artifact's inputs and outputs can be: floats, or (``quantize-io``) codes too.
     - `export(module, context, folder, name, …)` writes the artifact and returns its files; `opset` is the lowest
       version of each operator set that the artifact needs.
-    - `bounds` say where the simulation is not the runtime's numbers exactly: by op type (or name of a whole model) and
+    - `bounds` say where the simulation is not the runtime's numbers exactly: by op type (``net`` for whole models) and
       profile of the runtime, ``""`` for all profiles.
 
     `patterns`, `export` and `verify` are called late, so that a target is listed without importing what they need.
@@ -330,7 +331,7 @@ class Target:
         return attrs.evolve(self, schemes=schemes, rules=rules, modes={})
 
     def tolerance(self, op: str, profile: str = "") -> Tolerance:
-        """How far the simulation of an op type (or of a whole model) may be from the runtime in a profile."""
+        """How far the simulation of an op type (``net``: of a whole model) may be from the runtime in a profile."""
         return self.bounds.get((op, profile)) or self.bounds.get((op, "")) or Tolerance()
 
     def rules_for(self, op_name: str) -> tuple[Rule, ...]:

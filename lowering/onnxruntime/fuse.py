@@ -308,6 +308,11 @@ def _positive(group: Group) -> str | None:
     return None if found is not None and bool((found[0] > 0).all()) else "its scale is not positive"
 
 
+def _nearest(group: Group) -> str | None:
+    mode = group.op.attr("mode", "nearest")
+    return None if mode == "nearest" else f"it interpolates ({mode}): the runtime resizes codes by copying alone"
+
+
 def _one_result(group: Group) -> str | None:
     return "it has a second result" if any(r.uses for r in group.op.results[1:]) else None
 
@@ -384,7 +389,7 @@ def fusing_patterns() -> list[RewritePattern]:
         Fusion("fuse-where", ["Where"], _first(_where_branches, _needs_q, _bytes_only, _one_scale), _where),
         Fusion("move-codes", MOVERS, mover, _on_codes),
         Fusion("order-codes", ORDERED, _first(mover, _bytes_only, _positive), _on_codes),
-        Fusion("resize-codes", ["Resize"], _first(mover, _bytes_only), _on_codes),
+        Fusion("resize-codes", ["Resize"], _first(mover, _bytes_only, _nearest), _on_codes),
         SplitOnCodes(),
         ArgMaxOnCodes(),
     ]  # fmt: skip

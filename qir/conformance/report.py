@@ -19,8 +19,7 @@ __all__ = ["Outcome", "Report", "Row", "report_table"]
 class Outcome:
     """One trial in one profile of the runtime.
 
-    `error` is why it failed before there were results to compare; `compared` are its results, `agreement` the dB
-    between the module before and after lowering.
+    `error` is why it failed before there were results to compare, `compared` are its results, held to `tolerance`.
     """
 
     op: str
@@ -29,7 +28,7 @@ class Outcome:
     profile: str
     compared: tuple[Comparison, ...] = ()
     error: str = ""
-    agreement: float = math.inf
+    tolerance: Tolerance = attrs.field(factory=Tolerance)
 
 
 @attrs.define
@@ -50,10 +49,9 @@ class Row:
     @property
     def failed(self) -> bool:
         """Whether more differs than the target says."""
-        if not self.wrong:
-            return False
         bound = self.tolerance
-        return not self.quantized or self.worst > bound.steps or self.wrong > bound.fraction * self.elements
+        far = self.quantized and self.worst > bound.steps
+        return far or self.wrong > bound.fraction * self.elements
 
     def add(self, label: str, compared: Iterable[Comparison]) -> None:
         self.cases += 1
@@ -90,7 +88,7 @@ class Report:
         for quantized in sorted({c.quantized for c in outcome.compared}, reverse=True):
             key = outcome.op, outcome.mode, outcome.profile, quantized
             if key not in self.rows:
-                self.rows[key] = Row(*key, self.target.tolerance(outcome.op, outcome.profile))
+                self.rows[key] = Row(*key, outcome.tolerance)
             self.rows[key].add(outcome.label, (c for c in outcome.compared if c.quantized == quantized))
 
     @property
@@ -128,7 +126,10 @@ class Report:
                 "without_case": self.without_case,
                 "unused": [{"op": op, "mode": mode, "reason": why} for (op, mode), why in self.unused.items()],
                 "rows": [{**_plain(attrs.asdict(row)), "failed": row.failed} for row in self.rows.values()],
-                "errors": [_plain(attrs.asdict(error)) for error in self.errors],
+                "errors": [
+                    {"op": e.op, "label": e.label, "mode": e.mode, "profile": e.profile, "error": e.error}
+                    for e in self.errors
+                ],
             },
             indent=2,
         ) + "\n"  # fmt: skip

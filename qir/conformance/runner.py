@@ -24,9 +24,10 @@ from qir.dialects.builtin import ModuleOp
 from qir.frontends.onnx import import_onnx
 from qir.ir import Context, QirError, StringAttr, TensorType, fail
 from qir.passes.progress import track
-from qir.target import Target, get_target
+from qir.target import Target, Tolerance, get_target
 
 if TYPE_CHECKING:
+    import onnx
     from numpy.typing import NDArray
 
 __all__ = ["check_target"]
@@ -48,7 +49,7 @@ def check_target(
 ) -> Report:
     """Try a target on the generated suite and on the nets of `zoo`.
 
-    `only` are op types; `modes` and `profiles` name those to try (none: all; "" is the default mode). Without
+    `only` are op types; `modes` and `profiles` name those to try (none: all, nets in the default mode, ""). Without
     `runtime`, or where it is not installed, nothing is compared with it, and all else is checked. Raises QirError for
     names that the target does not have.
     """
@@ -68,7 +69,7 @@ def check_target(
                 check.operator(op, mode, seed)
         if zoo is not None and not only:
             for net in track(ctx, nets(zoo), "nets"):
-                for mode in tried:
+                for mode in modes or ("",):
                     check.net(net, mode)
     return report
 
@@ -119,7 +120,7 @@ class _Check:
             observe = Observe(trial.heads, returned)
             with tempfile.TemporaryDirectory() as folder:
                 try:
-                    job = self.job(import_onnx(trial.model, ctx), trial.calibration, mode, Path(folder), ctx, observe)
+                    job = self.job(trial.model, trial.calibration, mode, Path(folder), ctx, observe, trial.texts)
                 except QirError as error:
                     first = first or error
                     continue
@@ -140,28 +141,32 @@ class _Check:
         ctx = Context()
         with tempfile.TemporaryDirectory() as folder:
             try:
-                job = self.job(import_onnx(net.path, ctx), net.calibration, mode, Path(folder), ctx)
+                job = self.job(net.path, net.calibration, mode, Path(folder), ctx)
             except (QirError, Broken) as error:
                 self.failed(net.name, "the whole net", mode, error)
             else:
-                self.compare(net.name, "the whole net", mode, job, net.feeds, 0, ctx, Path(folder))
+                self.compare(net.name, "the whole net", mode, job, net.feeds, 0, ctx, Path(folder), "net")
 
     # ------------------------------------------------------------ one job
     def job(
-        self, module: ModuleOp, data: Mapping[str, Any], mode: str, folder: Path, ctx: Context,
-        observe: Observe | None = None,
+        self, model: onnx.ModelProto | Path, data: Mapping[str, Any], mode: str, folder: Path, ctx: Context,
+        observe: Observe | None = None, texts: bool = True,
     ) -> Job:  # fmt: skip
         import numpy as np
 
         path = folder / "calibration.npz"
         np.savez(path, **data)
-        return run_job(module, self.target, mode, path, ctx, observe)
+        return run_job(import_onnx(model, ctx), self.target, mode, path, ctx, observe, texts)
 
     def compare(
-        self, op: str, label: str, mode: str, job: Job, feeds: Sequence[Feed], heads: int, ctx: Context, folder: Path
-    ) -> None:
-        """Run the module before and after lowering, then the artifact in each profile; `heads` is how many of the
-        results stand before those that are computed from them."""
+        self, op: str, label: str, mode: str, job: Job, feeds: Sequence[Feed], heads: int, ctx: Context, folder: Path,
+        bound: str = "",
+    ) -> None:  # fmt: skip
+        """Run the module before and after lowering, then the artifact in each profile.
+
+        `heads` is how many of the results stand before those that are computed from them, `bound` what the target
+        calls the tolerance, if not the op type.
+        """
         try:
             before, after = (_interpreted(module, feeds) for module in (job.simulated, job.loaded))
             near = agreement(_together(after), _together(before)).decibels
@@ -174,31 +179,31 @@ class _Check:
             self.failed(op, label, mode, error)
             return
         for profile in self.profiles if self.report.runtime else ():
+            tolerance = self.target.tolerance(bound or op, profile)
             try:
                 ours = after if not profile else _interpreted(job.loaded, feeds, profile)
                 theirs = [self.worker.run(artifact, feed.arrays, profile) for feed in feeds]
-                found = tuple(self.differences(op, profile, ours, theirs, job.watch.steps, heads))
+                found = tuple(_differences(ours, theirs, job.watch.steps, heads, tolerance))
             except (QirError, Broken) as error:
                 self.failed(op, label, mode, error, profile)
             else:
-                self.report.add(Outcome(op, label, mode, profile, found))
-
-    def differences(
-        self, op: str, profile: str, ours: Sequence[Results], theirs: Sequence[Results], steps: Mapping[str, float],
-        heads: int,
-    ) -> Iterator[Comparison]:  # fmt: skip
-        """Simulation and runtime, result by result. What is computed from a result counts where that was equal."""
-        tolerance = self.target.tolerance(op, profile)
-        sizes = largest(ours)
-        for a, b in zip(ours, theirs, strict=True):
-            missing = [name for name in a if name not in b]
-            if missing:
-                raise Broken(f"the runtime gives no result '{missing[0]}'; it gives {', '.join(b) or 'none'}")
-            found = [compare(name, a[name], b[name], steps.get(name), sizes[name], tolerance) for name in a]
-            yield from found[:heads] if any(c.worst for c in found[:heads]) else found
+                self.report.add(Outcome(op, label, mode, profile, found, tolerance=tolerance))
 
     def failed(self, op: str, label: str, mode: str, error: Exception, profile: str = "") -> None:
         self.report.add(Outcome(op, label, mode, profile, error=str(error)))
+
+
+def _differences(
+    ours: Sequence[Results], theirs: Sequence[Results], steps: Mapping[str, float], heads: int, tolerance: Tolerance
+) -> Iterator[Comparison]:
+    """Simulation and runtime, result by result. What is computed from a result counts where that was equal."""
+    sizes = largest(ours)
+    for a, b in zip(ours, theirs, strict=True):
+        missing = [name for name in a if name not in b]
+        if missing:
+            raise Broken(f"the runtime gives no result '{missing[0]}'; it gives {', '.join(b) or 'none'}")
+        found = [compare(name, a[name], b[name], steps.get(name), sizes[name], tolerance) for name in a]
+        yield from found[:heads] if any(c.worst for c in found[:heads]) else found
 
 
 def _interpreted(module: ModuleOp, feeds: Sequence[Feed], profile: str = "") -> list[Results]:

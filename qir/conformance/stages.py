@@ -32,20 +32,25 @@ class Job:
 
 
 def run_job(
-    module: ModuleOp, target: Target, mode: str, data: Path, ctx: Context, observe: Observe | None = None
-) -> Job:
+    module: ModuleOp, target: Target, mode: str, data: Path, ctx: Context, observe: Observe | None = None,
+    texts: bool = True,
+) -> Job:  # fmt: skip
     """Run the default pipeline on `module` and check every stage; `data` is the calibration data.
 
-    The job goes on from the text of each stage, so that what the text loses is lost. Raises QirError for a pass that
-    fails, and Broken.
+    With `texts` the job goes on from the text of each stage, so that what the text loses is lost. Raises QirError for a
+    pass that fails, and Broken.
     """
     manager = make_pipeline(target, None, {"data": str(data), "mode": mode or None})
     watch = Watch(observe)
-    module = simulated = through_text(module, "import")
+
+    def stage(module: ModuleOp, name: str) -> ModuleOp:
+        return through_text(module, name) if texts else module
+
+    module = simulated = stage(module, "import")
     for item in manager.root.items:
         if not PassManager([item]).run(module, ctx):
             continue
-        module = through_text(module, str(item))
+        module = stage(module, str(item))
         watch.stage(module)
         if any(op.name in STAGED for op in module.walk()):
             simulated = module.clone()
@@ -56,6 +61,6 @@ def run_job(
     if target.runtime is not None and target.runtime.on_load:
         loaded = module.clone()
         run_pipeline(loaded, target.runtime.on_load, Context(allow_unregistered=True))
-        loaded = through_text(loaded, target.runtime.on_load)
+        loaded = stage(loaded, target.runtime.on_load)
     watch.check_fusions(loaded)
     return Job(simulated, module, loaded, watch)

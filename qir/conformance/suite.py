@@ -53,6 +53,8 @@ class Trial:
     calibration: Mapping[str, NDArray[Any]]
     promised: bool
     """Whether a rule of the data sheet quantizes the operator."""
+    texts: bool
+    """Whether its stages go through text; not if those of the same graph with other numbers did."""
 
 
 def operators(target: Target) -> list[str]:
@@ -127,7 +129,7 @@ class _Maker:
         usual = feeds if extreme else [f for f in feeds if f.kind not in ("high", "low", "alternating")]
         calibration = {name: _joined(f.arrays[name] for f in usual) for name in net.inputs}
         model = net.model([*results, *heads, *side])
-        return Trial(self.op, label, model, len(results), feeds, calibration, bool(self.rules))
+        return Trial(self.op, label, model, len(results), feeds, calibration, bool(self.rules), not extreme)
 
     def around(self, net: Net, value: str, shape: tuple[int, ...], prefix: str) -> tuple[str, Rule] | None:
         """A product of `value` by the identity that the data sheet computes on integers, and its rule."""

@@ -163,6 +163,18 @@ def test_movers(net: Any, fused: Any, name: str, same: bool) -> None:
         assert result.operators[kind] == result.kernels[kind]
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+def test_a_resize_that_interpolates_stays_in_float(net: Any, fused: Any, mode: str) -> None:
+    n = net(mode)
+    x = n.pair(n.input("x", 1, 8, 6, 4), 0.04, 101)
+    scales = n.constant([1, 1, 2, 2], dtype=np.float32)
+    options = {"mode": mode, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    n.output(n.pair(n.op("Resize", x, "", scales, **options), 0.04, 101))
+    result = fused(n)
+    assert result.operators["QuantizeLinear"] == result.kernels["QuantizeLinear"] == (1 if mode == "nearest" else 2)
+    assert result.wrong() == 0
+
+
 def test_split(net: Any, fused: Any) -> None:
     n = net()
     x = n.pair(n.input("x", "n", 8, 9), 0.04, 101)
