@@ -1,0 +1,36 @@
+"""LiteRT (TensorFlow Lite): .tflite files, and the kernels of its runtime exactly.
+
+`TARGET` is the data sheet with everything around it; what needs torch or the runtime is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from qir.lowering.litert.rules import MODES, RULES, SCHEMES
+from qir.target import Runtime, Target, late
+
+__all__ = ["TARGET"]
+
+_HERE = "qir.lowering.litert"
+
+TARGET = Target(
+    name="litert",
+    title="LiteRT (TensorFlow Lite) and TFLite Micro, as a .tflite file",
+    dialect="litert",
+    schemes=SCHEMES,
+    modes=MODES,
+    rules=RULES,
+    pipeline=(
+        "inline,canonicalize,shape-inference,fold-batch-norm,decompose,fuse,canonicalize,cse,cross-layer-equalization,"
+        "annotate{target=litert},calibrate{data={data}},materialise,lower{target=litert},verify-target{target=litert}"
+    ),
+    formats={"tflite": ""},
+    patterns=late(f"{_HERE}.patterns:lowering_patterns"),
+    export=late(f"{_HERE}.export:export"),
+    runtime=Runtime(
+        "ai-edge-litert", "pip install ai-edge-litert", late(f"{_HERE}.runtime:version"), late(f"{_HERE}.runtime:run"),
+        profiles=("xnnpack", "optimized", "reference", "micro"), suffixes=(".tflite",),
+    ),
+    opset={"ai.onnx": 13},
+    io=("float", "integer"),
+    notes=("Flatbuffer schema version 3; the operator versions are those of op_version.cc in LiteRT 2.3.",),
+)  # fmt: skip

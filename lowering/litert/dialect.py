@@ -1,0 +1,95 @@
+"""The ``litert`` dialect: one operation per OperatorCode of a .tflite file.
+
+Attributes have the names that the schema's options tables give them. What TFLite wants as a constant tensor among the
+operands (axes, sizes, paddings) is an attribute too; `CODES` says where it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from qir.ir.records import Record, records
+
+__all__ = ["ARRAYS", "CODES", "DIALECT", "Code"]
+
+
+@attrs.frozen
+class Code:
+    """How a record is written: its table of options (the schema's union member), the attributes that are tensors with
+    their positions among the operands, and its version by the element type of its data (``to i16``: of its result,
+    ``hybrid``: floats by codes, ``5-D``: more than four axes), 1 for all others."""
+
+    record: Record
+    options: str = ""
+    versions: Mapping[str, int] = attrs.field(factory=dict)
+    tensors: Mapping[str, int] = attrs.field(factory=dict)
+
+
+def _unary(options: str = "", versions: Mapping[str, int] | None = None, **attributes: Any) -> Code:
+    return Code(Record(**attributes), options, versions or {})
+
+
+ACT: dict[str, Any] = {"fused_activation_function": "NONE"}
+STEPS: dict[str, Any] = {"padding": "VALID", "stride_h": 1, "stride_w": 1, **ACT}
+CONV: dict[str, Any] = {**STEPS, "dilation_h_factor": 1, "dilation_w_factor": 1}
+POOL: dict[str, Any] = {**STEPS, "filter_height": 1, "filter_width": 1}
+I8, I16, SUM16 = {"i8": 2}, {"i8": 2, "i16": 3}, {**ACT, "pot_scale_int16": False}
+MOVE = {"i8": 2, "i16": 4}
+
+CODES: Mapping[str, Code] = {
+    # ------------------------------------------------------------ products
+    "CONV_2D": Code(Record("x w b", doc="NHWC by OHWI; the channels of w say how many groups there are.", **CONV),
+                    "Conv2DOptions", {"i8": 3, "i16": 4, "i4": 7, "hybrid": 5}),
+    "DEPTHWISE_CONV_2D": Code(Record("x w b", doc="NHWC by 1HWM, M = C depth_multiplier.", depth_multiplier=1, **CONV),
+                              "DepthwiseConv2DOptions", {"i8": 3, "i16": 5, "i4": 7, "hybrid": 6}),
+    "FULLY_CONNECTED": Code(Record("x w b?", doc="Rows of x by the transpose of w [out, in].", keep_num_dims=False,
+                                   asymmetric_quantize_inputs=False, **ACT),
+                            "FullyConnectedOptions", {"i8": 4, "i16": 7, "i4": 10, "hybrid": 12}),
+    "BATCH_MATMUL": Code(Record("a b", adj_x=False, adj_y=False), "BatchMatMulOptions", I16),
+    # ------------------------------------------------------------ elementwise
+    "ADD": Code(Record("a b", **SUM16), "AddOptions", I16),
+    "SUB": Code(Record("a b", **SUM16), "SubOptions", {"i8": 2, "i16": 5}),
+    "MUL": Code(Record("a b", **ACT), "MulOptions", MOVE),
+    "DIV": Code(Record("a b", **ACT), "DivOptions"),
+    "POW": Code(Record("a b"), "PowOptions"),
+    "MAXIMUM": Code(Record("a b"), "MaximumMinimumOptions", MOVE),
+    "MINIMUM": Code(Record("a b"), "MaximumMinimumOptions", MOVE),
+    "RELU": _unary(versions=I16), "RELU6": _unary(versions=I16),
+    "LEAKY_RELU": _unary("LeakyReluOptions", {"i16": 2}, alpha=0.0),
+    "HARD_SWISH": _unary("HardSwishOptions"),
+    "GELU": _unary("GeluOptions", I8, approximate=False),
+    "LOGISTIC": _unary(versions=I16), "TANH": _unary(versions=I16),
+    "EXP": _unary("ExpOptions"), "LOG": _unary(), "SQRT": _unary(), "ABS": _unary("AbsOptions"),
+    "NEG": _unary("NegOptions"),
+    "QUANTIZE": _unary("QuantizeOptions", {"to i16": 2}, doc="Floats or codes to codes."),
+    "DEQUANTIZE": _unary("DequantizeOptions", I16, doc="Codes to floats."),
+    # ------------------------------------------------------------ along axes
+    "SOFTMAX": _unary("SoftmaxOptions", I16, doc="Along the last axis.", beta=1.0),
+    "MEAN": Code(Record(axes=(), keep_dims=False), "ReducerOptions", I16, {"axes": 1}),
+    "SUM": Code(Record(axes=(), keep_dims=False), "ReducerOptions", I8, {"axes": 1}),
+    "CONCATENATION": Code(Record("xs*", axis=0, **ACT), "ConcatenationOptions", I16),
+    "SPLIT": Code(Record("x", "ys*", axis=0, num_splits=1), "SplitOptions", MOVE, {"axis": 0}),
+    "GATHER": Code(Record("x indices", axis=0), "GatherOptions", MOVE),
+    "MAX_POOL_2D": _unary("Pool2DOptions", I16, **POOL),
+    "AVERAGE_POOL_2D": _unary("Pool2DOptions", I16, **POOL),
+    # ------------------------------------------------------------ moves
+    "RESHAPE": Code(Record(new_shape=()), "ReshapeOptions", {}, {"new_shape": 1}),
+    "TRANSPOSE": Code(Record(perm=()), "TransposeOptions", {"5-D": 4, "i8": 2, "i16": 5}, {"perm": 1}),
+    "PAD": Code(Record(paddings=(), doc="Begin and end of each axis in turn; zero, as a code the zero point."),
+                "PadOptions", {"5-D": 4, **I16}, {"paddings": 1}),
+    "PADV2": Code(Record("x value", paddings=()), "PadV2Options", {"5-D": 4, **I16}, {"paddings": 1}),
+    "STRIDED_SLICE": Code(Record(begin=(), end=(), strides=()), "StridedSliceOptions", {"5-D": 4, **I8},
+                          {"begin": 1, "end": 2, "strides": 3}),
+    "DEPTH_TO_SPACE": _unary("DepthToSpaceOptions", block_size=1, doc="Channels as (row, column, channel)."),
+}  # fmt: skip
+
+DIALECT = records("litert", "The operators of a .tflite file.", {name: code.record for name, code in CODES.items()})
+
+ARRAYS = {what: f"litert.{name}" for what, name in {
+    "transpose": "TRANSPOSE", "reshape": "RESHAPE", "pad": "PAD", "fill": "PADV2", "slice": "STRIDED_SLICE",
+    "split": "SPLIT", "gather": "GATHER", "concat": "CONCATENATION", "softmax": "SOFTMAX", "mean": "MEAN", "sum": "SUM",
+}.items()}  # fmt: skip
+"""The records that `qir.passes.lower.arrays` and `qir.interpreter.arrays` know by what they do."""

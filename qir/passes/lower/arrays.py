@@ -1,0 +1,254 @@
+"""Emitters for chips whose records are array operations: sizes, axes and paddings as lists, images with channels last.
+
+A target names its records (`Arrays`) and gets the emitters of what moves elements, of reductions, and the parts of
+those with windows. The records' attributes are ``perm`` and ``shape`` by the target's `Layout`, ``axis``, ``axes``,
+``begin``, ``end`` and ``strides``, ``num_splits``, and ``paddings`` (begin and end of each axis in turn). Their kernels
+are registered by `qir.interpreter.arrays`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from qir.ir import TensorType, Value, dense_from_numpy
+from qir.ir.tensors import numpy_dtype
+from qir.passes.lower.groups import Group, record
+from qir.passes.lower.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, Layout, transposed_type
+from qir.passes.lower.plain import window
+from qir.rewrite import Rewriter, constant_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Arrays", "ints_of", "sizes_of", "type_of"]
+
+WHOLE = (1 << 31) - 1
+"""The end of a slice that goes to the end of an axis of unknown size."""
+
+
+def type_of(value: Value | None) -> TensorType:
+    """The type of a tensor that is there."""
+    assert value is not None and isinstance(value.type, TensorType)
+    return value.type
+
+
+def sizes_of(value: Value | None) -> tuple[int | None, ...]:
+    """The sizes of a tensor; none where its rank is not known."""
+    return type_of(value).shape or ()
+
+
+def ints_of(group: Group, name: str, index: int) -> list[int] | None:
+    """Integers that are an attribute up to some opset, and a constant operand since; None where they are neither."""
+    if len(group.operands) > index and group.operands[index] is not None:
+        array = constant_array(group.operands[index])
+        return None if array is None else [int(v) for v in array.reshape(-1)]
+    found = group.op.attr(name)
+    return None if found is None else [int(v) for v in found]
+
+
+@attrs.frozen
+class Arrays:
+    """The emitters of a target's array records.
+
+    `names` are the records by what they do: ``transpose``, ``reshape``, ``pad`` (with zero), ``fill`` (with an operand
+    of one element), ``slice``, ``split``, ``gather``, ``concat``, ``softmax`` (along the last axis), ``mean``, ``sum``.
+    """
+
+    layout: Layout
+    names: Mapping[str, str]
+
+    # ------------------------------------------------------------ parts
+    def emit(
+        self, rewriter: Rewriter, name: str, operands: Sequence[Value | None], type: TensorType,
+        quant: Sequence[str | None], **attributes: Any,
+    ) -> Value:  # fmt: skip
+        """The result of a new record, called by its IR name or by what it does."""
+        return record(rewriter, self.names.get(name, name), operands, type, attributes, quant).result
+
+    def transposed(self, rewriter: Rewriter, x: Value, perm: Sequence[int], quantizer: str | None) -> Value:
+        attributes: dict[str, Any] = {self.layout.perm: tuple(perm)}
+        type = transposed_type(type_of(x), perm)
+        return self.emit(rewriter, "transpose", [x], type, [quantizer, quantizer], **attributes)
+
+    def reshaped(self, rewriter: Rewriter, x: Value, type: TensorType, quantizer: str | None) -> Value | None:
+        """`x` in another shape; None where more than one of its sizes is not known."""
+        sizes = type.shape
+        if sizes is None or sizes.count(None) > 1:
+            return None
+        attributes: dict[str, Any] = {self.layout.shape: tuple(-1 if n is None else n for n in sizes)}
+        return self.emit(rewriter, "reshape", [x], type, [quantizer, quantizer], **attributes)
+
+    def padded(
+        self, rewriter: Rewriter, x: Value, paddings: Sequence[int], quantizer: str | None, lowest: bool = False
+    ) -> Value:
+        """`x` with more elements at the ends of its axes: zeros, or the lowest number that there is."""
+        grown = [None if n is None else n + paddings[2 * i] + paddings[2 * i + 1] for i, n in enumerate(sizes_of(x))]
+        type = type_of(x).with_shape(tuple(grown))
+        if not lowest:
+            return self.emit(rewriter, "pad", [x], type, [quantizer, quantizer], paddings=tuple(paddings))
+        dtype = numpy_dtype(type.element)
+        number = np.array(np.finfo(dtype).min if dtype.kind == "f" else np.iinfo(dtype).min, dtype)
+        return self.emit(
+            rewriter, "fill", [x, rewriter.constant(number)], type, [quantizer] * 3, paddings=tuple(paddings)
+        )
+
+    def constant(self, rewriter: Rewriter, array: NDArray[Any], like: Value) -> Value:
+        """A constant with the element type and the name of another, laid out anew."""
+        name = like.name or "constant"
+        type = TensorType(array.shape, type_of(like).element)
+        return rewriter.constant(dense_from_numpy(np.ascontiguousarray(array), rewriter.resource_key(name), type), name)
+
+    # ------------------------------------------------------------ images
+    def image(
+        self, group: Group, rewriter: Rewriter, kernel: Sequence[int], filling: str = "zero"
+    ) -> tuple[Value, dict[str, Any]] | None:
+        """The first operand with channels last, and `padding`, `stride_h` and `stride_w` of a window over it.
+
+        Where SAME and VALID cannot say the padding it is put there before: with zeros, the ``lowest`` number, or not
+        at all (``never``), then the result is None, as it is for what is no image.
+        """
+        x, name, op = group.operands[0], group.quantizers[0], group.op
+        sizes, out = sizes_of(x)[2:], sizes_of(op.results[0])[2:]
+        if x is None or len(sizes) != 2 or (None in sizes and op.attr("auto_pad", "NOTSET").startswith("SAME")):
+            return None
+        found = window(op)
+        strides, dilations, pads = found["strides"], found["dilations"], list(found["pads"])
+        same = []
+        for i, (size, count) in enumerate(zip(sizes, out, strict=True)):
+            reach = (kernel[i] - 1) * dilations[i] + 1
+            if size is not None and count is not None:  # rounding up: windows may reach beyond the end's padding
+                pads[2 + i] = max(pads[2 + i], (count - 1) * strides[i] + reach - size - pads[i])
+            elif strides[i] != 1:
+                same.append(-1)
+                continue
+            total = reach - 1 if size is None else max(0, (-(-size // strides[i]) - 1) * strides[i] + reach - size)
+            same.append(total)
+        halves = [t // 2 for t in same] + [t - t // 2 for t in same]
+        padding = "SAME" if any(pads) and pads == halves else "VALID"
+        explicit = any(pads) and padding == "VALID"
+        if explicit and filling == "never":
+            return None
+        image = self.transposed(rewriter, x, TO_CHANNELS_LAST, name)
+        if explicit:
+            paddings = (0, 0, pads[0], pads[2], pads[1], pads[3], 0, 0)
+            image = self.padded(rewriter, image, paddings, name, filling == "lowest")
+        return image, {"padding": padding, "stride_h": strides[0], "stride_w": strides[1]}
+
+    def from_image(
+        self, group: Group, rewriter: Rewriter, name: str, operands: Sequence[Value | None],
+        quant: Sequence[str | None], **attributes: Any,
+    ) -> Value:  # fmt: skip
+        """The group's result by a record that gives it with channels last."""
+        output = group.outputs[0]
+        type = transposed_type(type_of(group.result), TO_CHANNELS_LAST)
+        y = self.emit(rewriter, name, operands, type, [*quant, output], **attributes)
+        return self.transposed(rewriter, y, TO_CHANNELS_FIRST, output)
+
+    # ------------------------------------------------------------ emitters
+    def reshape(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """Reshape, Flatten, Squeeze, Unsqueeze: the sizes are those of the result's type."""
+        x = group.operands[0]
+        return None if x is None else self.reshaped(rewriter, x, type_of(group.result), group.quantizers[0])
+
+    def transpose(self, group: Group, rewriter: Rewriter) -> Value | None:
+        x = group.operands[0]
+        perm = group.op.attr("perm") or tuple(range(len(sizes_of(x))))[::-1]
+        return None if x is None else self.transposed(rewriter, x, perm, group.quantizers[0])
+
+    def concat(self, group: Group, rewriter: Rewriter) -> Value | None:
+        axis = int(group.op.attr("axis")) % len(sizes_of(group.result))
+        return self.emit(rewriter, "concat", group.operands, type_of(group.result), group.quant, axis=axis)
+
+    def split(self, group: Group, rewriter: Rewriter) -> Sequence[Value] | None:
+        """Into equal parts; None for others."""
+        types = [type_of(r) for r in group.results]
+        if len({t.shape for t in types}) > 1:
+            return None
+        axis = int(group.op.attr("axis", 0)) % len(sizes_of(group.operands[0]))
+        attributes = {"axis": axis, "num_splits": len(types)}
+        quant = [group.quantizers[0], *group.outputs]
+        return record(rewriter, self.names["split"], group.operands[:1], types, attributes, quant).results
+
+    def slice(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """With positive steps; None for others, and for bounds that are computed or count from an unknown end."""
+        starts, ends = ints_of(group, "starts", 1), ints_of(group, "ends", 2)
+        sizes = sizes_of(group.operands[0])
+        if starts is None or ends is None:
+            return None
+        axes = ints_of(group, "axes", 3) or list(range(len(starts)))
+        steps = ints_of(group, "steps", 4) or [1] * len(starts)
+        begin, end, strides = [0] * len(sizes), [WHOLE if n is None else n for n in sizes], [1] * len(sizes)
+        for axis, start, stop, step in zip(axes, starts, ends, steps, strict=True):
+            size = sizes[axis]
+            if step < 1 or (size is None and (start < 0 or stop < 0)):
+                return None
+            first, last, strides[axis] = slice(start, stop, step).indices(end[axis])
+            begin[axis], end[axis] = first, max(first, last)
+        quant = [group.quantizers[0], group.outputs[0]]
+        bounds = {"begin": tuple(begin), "end": tuple(end), "strides": tuple(strides)}
+        return self.emit(rewriter, "slice", group.operands[:1], type_of(group.result), quant, **bounds)
+
+    def gather(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """Constant indices become 32-bit numbers from 0 on."""
+        x, indices = group.operands[:2]
+        axis = int(group.op.attr("axis", 0)) % len(sizes_of(x))
+        array = constant_array(indices)
+        if array is not None and indices is not None:
+            size = sizes_of(x)[axis]
+            if size is None and array.size and array.min() < 0:
+                return None
+            indices = rewriter.constant(np.where(array < 0, array + (size or 0), array).astype(np.int32), indices.name)
+        quant = [group.quantizers[0], None, group.outputs[0]]
+        return self.emit(rewriter, "gather", [x, indices], type_of(group.result), quant, axis=axis)
+
+    def pad(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """With zeros; None for other modes and numbers, and for what crops."""
+        x, pads, value = group.operands[0], ints_of(group, "pads", 1), [*group.operands, None, None][2]
+        number = constant_array(value) if value is not None else group.op.attr("value", 0.0)
+        plain = group.op.attr("mode", "constant") == "constant" and len(group.operands) < 4
+        if x is None or pads is None or min(pads) < 0 or not plain or number is None or np.any(number):
+            return None
+        half = len(pads) // 2
+        pairs = [p for ends in zip(pads[:half], pads[half:], strict=True) for p in ends]
+        return self.padded(rewriter, x, pairs, group.quantizers[0])
+
+    def softmax(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """Another axis than the last is brought there and back."""
+        x, rank = group.operands[0], len(sizes_of(group.operands[0]))
+        axis = int(group.op.attr("axis", -1)) % rank
+        perm = [*(i for i in range(rank) if i != axis), axis]
+        if x is None:
+            return None
+        last = self.transposed(rewriter, x, perm, group.quantizers[0])
+        type = transposed_type(type_of(group.result), perm)
+        y = self.emit(rewriter, "softmax", [last], type, [group.quantizers[0], group.outputs[0]])
+        return self.transposed(rewriter, y, np.argsort(perm).tolist(), group.outputs[0])
+
+    def reduced(self, group: Group, rewriter: Rewriter, name: str, axes: Sequence[int], keep: bool) -> Value | None:
+        """A reduction that drops its axes, and where they are kept a reshape behind it."""
+        x, result = group.operands[0], type_of(group.result)
+        sizes = sizes_of(x)
+        axes = tuple(sorted(a % len(sizes) for a in axes))
+        left = result.with_shape(tuple(n for i, n in enumerate(sizes) if i not in axes))
+        y = self.emit(rewriter, name, [x], left, [group.quantizers[0], group.outputs[0]], axes=axes)
+        return self.reshaped(rewriter, y, result, group.outputs[0]) if keep else y
+
+    def mean(self, group: Group, rewriter: Rewriter) -> Value | None:
+        return self._reduce(group, rewriter, "mean")
+
+    def sum(self, group: Group, rewriter: Rewriter) -> Value | None:
+        return self._reduce(group, rewriter, "sum")
+
+    def _reduce(self, group: Group, rewriter: Rewriter, name: str) -> Value | None:
+        axes, rank = ints_of(group, "axes", 1), len(sizes_of(group.operands[0]))
+        if axes is None and ([*group.operands, None][1] is not None or group.op.attr("noop_with_empty_axes", 0)):
+            return None
+        return self.reduced(group, rewriter, name, axes or range(rank), bool(group.op.attr("keepdims", 1)))
+
+    def spatial_mean(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """The mean of an image's pixels, as GlobalAveragePool has it."""
+        return self.reduced(group, rewriter, "mean", range(2, len(sizes_of(group.operands[0]))), True)

@@ -1,0 +1,98 @@
+"""Small parts of emitters that several targets need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from qir.datasheet import clamp_bounds
+from qir.dialects.qsim import make_quantizer
+from qir.ir import IntegerType, Operation, TensorType, Value
+from qir.numerics.scheme import Granularity, Product, Scheme
+from qir.passes.lower.groups import Group
+from qir.rewrite import PatternSet, RewritePattern, Rewriter, constant_array
+
+__all__ = ["CLAMPS", "LAYER_NORM", "bias_of", "clamp_name"]
+
+CLAMPS: Final[Mapping[tuple[float, float], str]] = {
+    (0.0, math.inf): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1",
+}  # fmt: skip
+"""The activations that TFLite's kernels fuse, by their bounds."""
+
+
+def clamp_name(op: Operation | None) -> str | None:
+    """The name of a fused Relu or Clip among `CLAMPS`, NONE where nothing is fused; None for other bounds."""
+    if op is None:
+        return "NONE"
+    bounds = clamp_bounds(op)
+    return None if bounds is None else CLAMPS.get(bounds)
+
+
+def bias_of(group: Group, rewriter: Rewriter, channels: int, scheme: Scheme) -> tuple[Value, str | None]:
+    """Operand 2 of a group and its quantizer; where it is absent zeros, with a new quantizer of `scheme` (the data
+    sheet's for biases) if operands 0 and 1 have some. Codes are int64 beside activations of 16 bits, whose sums have as
+    many, else int32."""
+    x, w = group.quantizers[:2]
+    data = group.operands[0]
+    sums16 = data is not None and isinstance(data.type, TensorType) and data.type.element == IntegerType(16)
+    bias = group.operands[2] if len(group.operands) > 2 else None
+    if bias is not None:
+        array = constant_array(bias)
+        if sums16 and array is not None:
+            bias = rewriter.constant(array.astype(np.int64), bias.name)
+        return bias, group.quantizers[2]
+    name = f"{group.op.results[0].name or 'zero'}_bias"
+    if x is None or w is None:
+        return rewriter.constant(np.zeros(channels, np.float32), name), None
+    zeros = rewriter.constant(np.zeros(channels, np.int64 if sums16 else np.int32), name)
+    func = group.op.parent_op
+    assert func is not None and func.parent is not None
+    taken = {op.attr("sym_name") for op in func.parent}
+    while name in taken:
+        name += "_"
+    scheme = scheme.evolve(product=Product(x, w), granularity=Granularity.per_tensor())
+    with rewriter.at(func.parent, func):
+        rewriter.insert(make_quantizer(name, scheme, location=group.op.location))
+    return zeros, name
+
+
+class LayerNorm(RewritePattern):
+    """layer_norm(x, γ, β) = (x - m) / sqrt(mean((x - m)²) + ε) · γ + β, m = mean(x), along the last axis."""
+
+    name, roots = "layer-norm", ("onnx.LayerNormalization",)
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        x, type = op.operands[0], op.results[0].type
+        if not isinstance(type, TensorType) or type.shape is None or len(op.results) > 1:
+            return False
+        last = len(type.shape) - 1
+        if op.attr("axis", -1) not in (-1, last):
+            rewriter.missed = "it works along more than the last axis"
+            return False
+        row = type.with_shape((*type.shape[:-1], 1))
+        axes = rewriter.constant(np.array([last]))
+
+        def binary(name: str, a: Value, b: Value) -> Value:
+            return rewriter.op(f"onnx.{name}", [a, b], {}, row if a.type == row == b.type else type).result
+
+        def mean(v: Value) -> Value:
+            return rewriter.op("onnx.ReduceMean", [v, axes], {"keepdims": 1}, row).result
+
+        centred = binary("Sub", x, mean(x))
+        epsilon = rewriter.constant(np.array(op.attr("epsilon", 1e-5), np.float32).reshape((1,) * len(type.shape)))
+        variance = rewriter.op("onnx.Add", [mean(binary("Mul", centred, centred)), epsilon], {}, row).result
+        y = binary("Div", centred, rewriter.op("onnx.Sqrt", [variance], {}, row).result)
+        for name, value in zip(("Mul", "Add"), op.operands[1:]):
+            y = (
+                y
+                if value.defining_op is not None and value.defining_op.name == "onnx.NoValue"
+                else binary(name, y, value)
+            )
+        rewriter.replace(op, y)
+        return True
+
+
+LAYER_NORM = PatternSet([LayerNorm()], "layer-norm")
