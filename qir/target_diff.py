@@ -12,7 +12,7 @@ import attrs
 
 from qir.ir import Context
 from qir.numerics.scheme import Scheme
-from qir.target import Bias, Demand, Rule, Target, Weight
+from qir.target import Bias, Data, Demand, Rule, Target
 
 __all__ = ["Aspect", "Difference", "OneSided", "TargetDiff", "diff_targets", "render_diff"]
 
@@ -177,8 +177,8 @@ def _asked(name: str, a: Target, of_a: _Asked, b: Target, of_b: _Asked) -> Itera
 def _where(demand: Demand) -> str:
     if isinstance(demand, Bias):
         return f"constant, scale = {' × '.join(demand.of)}"
-    if not isinstance(demand, Weight):
-        return ""
+    if isinstance(demand, Data):
+        return "and so by all who read it" if demand.joint else ""
     axis = demand.axis
     where = "per tensor" if axis is None else f"axis {axis}" if isinstance(axis, int) else axis.text
     return f"constant, {where}"

@@ -54,6 +54,8 @@ def test_functions_that_say_the_same_do_not_differ() -> None:
     [
         ({"operands": {"X": X, "W": Weight("weight")}}, "W",
          ("weight, constant, axis 0", "weight, constant, per tensor")),
+        ({"operands": {"X": Data("activation", joint=True)}}, "X",
+         ("activation", "activation, and so by all who read it")),
         ({"operands": {"X": X, "W": X}}, "W", ("weight, constant, axis 0", "activation")),
         ({"output": "always"}, "result", ("activation, where demanded", "activation, always")),
         ({"fixed": (0.5, -128)}, "result",
@@ -65,6 +67,11 @@ def test_functions_that_say_the_same_do_not_differ() -> None:
 )  # fmt: skip
 def test_each_part_of_a_rule_is_compared(changes: dict[str, object], aspect: str, says: tuple[str, str]) -> None:
     assert changed(conv(), conv(**changes))[aspect] == says
+
+
+def test_an_operand_by_its_position_is_the_one_of_that_name() -> None:
+    named, counted = (Rule("MaxPool", "move", {key: X}) for key in ("X", 0))
+    assert changed(named, counted) == {}
 
 
 def test_another_role_is_a_difference() -> None:
