@@ -126,15 +126,16 @@ def parameters(module: Operation) -> dict[str, tuple[Any, Any]]:
 
 # ---------------------------------------------------------------- properties
 @pytest.mark.parametrize("seed", range(12))
-def test_the_same_data_sheet_changes_nothing(seed: int, data: Path) -> None:
-    before = run(network(seed), f"annotate{{target=onnxruntime}},calibrate{{data={data}}}")
+@pytest.mark.parametrize("target", ["onnxruntime", "litert", "ncnn", "openvino"])
+def test_the_same_data_sheet_changes_nothing(target: str, seed: int, data: Path) -> None:
+    before = run(network(seed), f"annotate{{target={target}}},calibrate{{data={data}}}")
     assert quantizers(before)
-    after = run(before, "retarget{target=onnxruntime}")
+    after = run(before, f"retarget{{target={target}}}")
     assert difference(before, after, names=True, locations=True) is None
     whole = run(before, "materialise")
-    assert difference(whole, run(whole, "retarget{target=onnxruntime},materialise")) is None
+    assert difference(whole, run(whole, f"retarget{{target={target}}},materialise")) is None
     text = print_module(whole)
-    assert difference(whole, run(text, "retarget{target=onnxruntime},materialise")) is None
+    assert difference(whole, run(text, f"retarget{{target={target}}},materialise")) is None
 
 
 @pytest.mark.parametrize("seed", range(12))
