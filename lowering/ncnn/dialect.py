@@ -17,7 +17,7 @@ __all__ = ["DIALECT", "KEYS", "LAYERS"]
 _CONVOLUTION = (
     "num_output:0 kernel_w:1 kernel_h:11 dilation_w:2=1 dilation_h:12=1 stride_w:3=1 stride_h:13=1 pad_left:4 "
     "pad_right:15 pad_top:14 pad_bottom:16 bias_term:5 weight_data_size:6 int8_scale_term:8 activation_type:9 "
-    "activation_params:10=(0.0,)"
+    "activation_params:10=(0.0,) featmask:31"
 )
 
 LAYERS: Mapping[str, tuple[str, str, str]] = {

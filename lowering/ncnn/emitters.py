@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from qir.ir import IntegerType, Operation, TensorType, Value, dense_from_numpy, f32
+from qir.ir import IntegerType, Operation, TensorType, Type, Value, dense_from_numpy, f32
 from qir.passes.lower.groups import Emitter, Group, record
 from qir.passes.lower.plain import clamp_bounds, window
 from qir.passes.lower.reading import array_of, axis_of, integers, ranges_of_slice, shape_of
 from qir.rewrite import Rewriter
 
-__all__ = ["AXES", "BINARY", "EMITTERS", "ORDERS", "REDUCE", "UNARY", "activation_of"]
+__all__ = ["AXES", "BINARY", "EMITTERS", "ORDERS", "REDUCE", "UNARY", "overflowing", "runs_winograd"]
 
 BINARY = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Max": 4, "Min": 5, "Pow": 6}
 REVERSED = {1: 7, 3: 8, 6: 9}
@@ -30,19 +31,27 @@ ORDERS = {
     "dchw cdhw".split(),
 }
 """Permute's order_type, by the number of axes: where the result's axes come from, from the innermost on."""
+WINOGRAD_SUM, NO_WINOGRAD = 29_356, 64
+"""Sum of the weights' magnitudes up to which no input overflows the int8 kernel of F(4,3), whose int32 sums are 576
+times too large; and the bit of a layer's feature mask that makes ncnn use another kernel for it."""
 LARGEST = float(np.finfo(np.float32).max)
 
 Parameter = Callable[[Group], Any]
 
 
-def _layer(rewriter: Rewriter, name: str, operands: Sequence[Value | None], type: Any, quant: Sequence[str | None] = (),
+def _layer(rewriter: Rewriter, name: str, operands: Sequence[Value | None], result: Type, quant: Sequence[str | None] = (),
            **parameters: Any) -> Value:  # fmt: skip
-    return record(rewriter, f"ncnn.{name}", operands, type, parameters, quant).results[0]
+    return record(rewriter, f"ncnn.{name}", operands, result, parameters, quant).results[0]
 
 
 def _type(value: Value) -> TensorType:
     assert isinstance(value.type, TensorType)
     return value.type
+
+
+def _bits(value: Value) -> int:
+    element = _type(value).element
+    return element.width if isinstance(element, IntegerType) else 32
 
 
 def _blob(rewriter: Rewriter, value: Value | None, rank: int) -> Value | None:
@@ -94,6 +103,21 @@ def _window(op: Operation) -> dict[str, int] | None:
     return dict(zip(names, numbers, strict=True)) if len(numbers) == 8 else None
 
 
+def runs_winograd(parameter: Callable[[str], Any], groups: int, shape: Sequence[int]) -> bool:
+    """Whether x86 computes an int8 convolution by F(4,3): 3x3, stride and dilation 1, more than 8 channels in or out."""
+    window = [parameter(k) for k in ("kernel_w", "kernel_h", "stride_w", "stride_h", "dilation_w", "dilation_h")]
+    depthwise = groups > 1 and groups == shape[0] and shape[1] == 1
+    wide = not depthwise and max(shape[0] // groups, shape[1]) > 8
+    return window == [3, 3, 1, 1, 1, 1] and wide and not parameter("featmask") & NO_WINOGRAD
+
+
+def overflowing(parameter: Callable[[str], Any], groups: int, codes: NDArray[Any]) -> str:
+    """Which channels of an int8 convolution may overflow in F(4,3), in words; "" where none can."""
+    sums = np.abs(codes.astype(np.int64)).reshape(len(codes), -1).sum(1)
+    wrong = int((sums > WINOGRAD_SUM).sum()) if runs_winograd(parameter, groups, codes.shape) else 0
+    return wrong and f"{wrong} channels with weights that sum up to {sums.max()}, more than {WINOGRAD_SUM}" or ""
+
+
 def _conv(group: Group, rewriter: Rewriter) -> Value | None:
     """Convolution, or ConvolutionDepthWise where there are groups."""
     op, (x, w, *rest) = group.op, group.operands
@@ -101,16 +125,20 @@ def _conv(group: Group, rewriter: Rewriter) -> Value | None:
     if weights is None or frame is None or (bias is not None and array_of(bias) is None):
         return None
     found = window(op)
-    grouped = found["group"] > 1
-    term = 0
+    groups, (dilation_h, dilation_w) = found["group"], found["dilations"]
+    given = {"num_output": weights.shape[0], "bias_term": int(bias is not None), "weight_data_size": weights.size, **frame,
+             "dilation_h": dilation_h, "dilation_w": dilation_w, "featmask": 0, **activation_of(group.activation)}  # fmt: skip
+    if groups > 1:
+        given["group"] = groups
     if group.quantized:
-        term = (1 if grouped and found["group"] == weights.shape[0] else 2) + (100 if group.outputs[0] else 0)
-    return _layer(
-        rewriter, "ConvolutionDepthWise" if grouped else "Convolution", [x, w, bias], group.result.type, group.quant,
-        num_output=weights.shape[0], bias_term=int(bias is not None), weight_data_size=weights.size, **frame,
-        dilation_h=found["dilations"][0], dilation_w=found["dilations"][1], int8_scale_term=term,
-        **activation_of(group.activation), **({"group": found["group"]} if grouped else {}),
-    )  # fmt: skip
+        given["int8_scale_term"] = 1 if 1 < groups == weights.shape[0] else 2
+        given["int8_scale_term"] += 100 if group.outputs[0] else 0
+        why = overflowing(given.__getitem__, groups, weights)
+        if why:
+            given["featmask"] = NO_WINOGRAD
+            rewriter.ctx.remark("missed", op.location, f"{op.name} runs without Winograd, whose sums overflow: {why}", "lower")
+    name = "ConvolutionDepthWise" if groups > 1 else "Convolution"
+    return _layer(rewriter, name, [x, w, bias], group.result.type, group.quant, **given)
 
 
 def _product(group: Group, rewriter: Rewriter) -> Value | None:
@@ -134,7 +162,7 @@ def _product(group: Group, rewriter: Rewriter) -> Value | None:
     made = _layer(
         rewriter, "Gemm", operands, TensorType((sizes[0], *(sizes[1:-1] or (1,)), sizes[-1]), f32), quant,
         constantN=len(rows), constantK=rows.shape[1], constant_broadcast_type_C=-1 if bias is None else 4,
-        quantize_term=0 if group.quantizers[1] is None else 400 if _type(b).element == IntegerType(4) else 800,
+        quantize_term=0 if group.quantizers[1] is None else 100 * _bits(b),
         alpha=op.attr("alpha", 1.0), beta=op.attr("beta", 1.0),
     )  # fmt: skip
     return _reshaped(rewriter, made, _type(group.result))

@@ -124,11 +124,9 @@ def _matrix(op: RecordOp, constants: Sequence[Any], found: Any) -> Iterator[byte
 
 
 def pack_rows(codes: np.ndarray[Any, Any], bits: int) -> bytes:
-    """Codes ``[N, K]``, two's complement of 4 or 8 bits, low bits first, every row filled up to whole bytes."""
-    if bits == 8:
-        return codes.astype(np.int8).tobytes()
-    even = np.pad(codes.astype(np.int8), ((0, 0), (0, codes.shape[1] % 2))) & 15
-    return (even[:, 0::2] | even[:, 1::2] << 4).astype(np.uint8).tobytes()
+    """Codes ``[N, K]`` in two's complement, the low bits first, every row filled up to whole bytes."""
+    unpacked = codes.astype(np.uint8)[..., None] >> np.arange(bits, dtype=np.uint8) & 1
+    return np.packbits(unpacked.reshape(len(codes), -1), axis=1, bitorder="little").tobytes()
 
 
 def _weights(array: Any) -> bytes:

@@ -9,6 +9,7 @@ Notation: s are real values of one step, ncnn's scales are their float32 inverse
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,14 +20,13 @@ from qir.interpreter.delegate import as_onnx
 from qir.interpreter.integer import integer_conv, integer_matmul
 from qir.interpreter.node import Node
 from qir.interpreter.registry import Kernel, kernel
-from qir.lowering.ncnn.emitters import AXES, BINARY, ORDERS, REDUCE, UNARY
+from qir.interpreter.windows import window_sums
+from qir.lowering.ncnn.emitters import AXES, BINARY, ORDERS, REDUCE, UNARY, runs_winograd
 
-__all__ = ["quantize", "runs_winograd", "winograd43"]
+__all__ = ["block_steps", "quantize", "winograd43"]
 
-BOUND = 29_356
-"""sum |w| of a channel up to which 576 * 127 * sum |w| stays below 2**31."""
-
-
+PACKED = ("default", "winograd23")
+"""The profiles in which channels are packed by 4, 8 or 16 where their number allows it."""
 def quantize(x: Tensor, steps: Tensor) -> Tensor:
     """int8 codes of floats, `steps` per unit; what is beyond int32 (and NaN) gives -127, as the conversion does."""
     v = x * steps
@@ -39,14 +39,6 @@ def winograd43(acc: Tensor) -> Tensor:
     """An exact sum as the int8 kernel for F(4,3) gives it: 576 times too large in int32, and divided in float32."""
     wrapped = (acc.to(torch.int64) * 576 + 2**31) % 2**32 - 2**31
     return torch.trunc(wrapped.to(torch.float32) * torch.tensor(1 / 576, dtype=torch.float32))
-
-
-def runs_winograd(node: Node, weight: Tensor, groups: int) -> bool:
-    """Whether x86 computes an int8 convolution by F(4,3): 3x3, stride and dilation 1, more than 8 channels in or out."""
-    window = [node.parameter(k) for k in ("kernel_w", "kernel_h", "stride_w", "stride_h", "dilation_w", "dilation_h")]
-    wide = max(weight.shape[0] // groups, weight.shape[1]) > 8
-    depthwise = groups == weight.shape[0] and weight.shape[1] == 1 and groups > 1
-    return window == [3, 3, 1, 1, 1, 1] and wide and not depthwise and node.settings.profile != "winograd23"
 
 
 def _steps(node: Node, index: int) -> Tensor | None:
@@ -84,9 +76,9 @@ def _convolution(node: Node) -> Kernel:
         plain = as_onnx(node, "Conv", strides=strides, dilations=dilations, pads=pads, group=groups)
         return lambda *tensors: _activate(node, plain(*tensors))
     sums = integer_conv(weight, x_range=(-127, 127), strides=strides, pads=pads, dilations=dilations, groups=groups)
-    packed = node.settings.profile != "no-packing" and groups == weight.shape[0] and groups % 8 == 0 < weight.shape[1] < 2
-    finish = _dequantizer(node, (-1, 1, 1), fused=not packed)
-    winograd, x_steps, y_steps = runs_winograd(node, weight, groups), _steps(node, 0), _steps(node, last)
+    finish = _dequantizer(node, (-1, 1, 1), fused=_fuses(node, weight, groups))
+    winograd = node.settings.profile != "winograd23" and runs_winograd(p, groups, weight.shape)
+    x_steps, y_steps = _steps(node, 0), _steps(node, last)
 
     def run(x: Tensor, *_: Any) -> Tensor:
         acc = sums(x if x.dtype == torch.int8 else quantize(x, x_steps))  # type: ignore[arg-type]
@@ -94,6 +86,16 @@ def _convolution(node: Node) -> Kernel:
         return y if y_steps is None else quantize(y, y_steps)
 
     return run
+
+
+def _fuses(node: Node, weight: Tensor, groups: int) -> bool:
+    """Whether sums are scaled and biased in one rounding: a depthwise convolution has a kernel of its own for 3x3 with
+    one or two steps and no other activation than ReLU, where its channels are not packed."""
+    if groups == 1 or groups != weight.shape[0] or weight.shape[1] != 1:
+        return True
+    window = [node.parameter(k) for k in ("kernel_w", "kernel_h", "dilation_w", "dilation_h", "stride_w", "stride_h")]
+    packed = node.settings.profile in PACKED and groups % 8 == 0
+    return not packed and node.parameter("activation_type") < 2 and window in ([3, 3, 1, 1, 1, 1], [3, 3, 1, 1, 2, 2])
 
 
 def _activate(node: Node, v: Tensor) -> Tensor:
@@ -112,10 +114,21 @@ def _inner_product(node: Node) -> Kernel:
 
 @kernel("ncnn.Gemm", fresh=True)
 def _gemm(node: Node) -> Kernel:
+    """Weights in blocks of 4 bits meet floats; with 8 bits each block of a row is quantized by its own maximum."""
     weight, found, alpha, beta = node.constant(1), node.quantization(1), node.parameter("alpha"), node.parameter("beta")
+    dynamic = node.parameter("quantize_term") // 100 == 8
     if found is not None:
         weight = weight / block_steps(found, weight.shape[1])
-    return lambda x, _, c=None: _rows(x) @ weight.t() * alpha + (0 if c is None else c * beta)
+
+    def run(x: Tensor, _: Tensor, c: Tensor | None = None) -> Tensor:
+        x = x.unsqueeze(1) if x.dim() == 2 else x
+        if dynamic:
+            blocks = torch.nn.functional.pad(x, (0, -x.shape[-1] % 32)).unflatten(-1, (-1, 32))
+            steps = 127 / blocks.abs().amax(-1, keepdim=True).clamp(min=1e-30)
+            x = (quantize(blocks, steps) / steps).flatten(-2)[..., : x.shape[-1]]
+        return x @ weight.t() * alpha + (0 if c is None else c * beta)
+
+    return run
 
 
 def block_steps(found: Any, columns: int) -> Tensor:
@@ -123,10 +136,6 @@ def block_steps(found: Any, columns: int) -> Tensor:
     blocks = dict(found.scheme.granularity.blocks)
     scale = found.scale if blocks[0] == 1 else found.scale.t()
     return (1 / scale).repeat_interleave(max(blocks.values()), 1)[:, :columns]
-
-
-def _rows(x: Tensor) -> Tensor:
-    return x.unsqueeze(1) if x.dim() == 2 else x
 
 
 def _sizes(node: Node) -> list[int]:
@@ -150,20 +159,48 @@ _BY_CODE = {code: name for name, code in BINARY.items()} | {7: "Sub", 8: "Div", 
 
 def _binary(node: Node) -> Kernel:
     code, scalar = node.parameter("op_type"), torch.tensor(node.parameter("scalar"), dtype=torch.float32)
+    if code == 3 and node.parameter("with_scalar"):
+        return lambda x: x * (1 / scalar)
     operands: list[int | Tensor] = [0, scalar] if node.parameter("with_scalar") else [0, 1]
     return as_onnx(node, _BY_CODE[code], operands[::-1] if code in (7, 8, 9) else operands)
 
 
 def _pooling(node: Node) -> Kernel:
-    p = node.parameter
-    name = "AveragePool" if p("pooling_type") else "MaxPool"
-    if p("global_pooling"):
-        whole = as_onnx(node, f"Global{name}")
-        return lambda x: whole(x).flatten(1)
-    include = p("avgpool_count_include_pad") if p("pooling_type") else None
+    p, packs = node.parameter, node.settings.profile in PACKED
+    kernel, strides = (p("kernel_h"), p("kernel_w")), (p("stride_h"), p("stride_w"))
     pads = [p(f"pad_{side}") for side in ("top", "left", "bottom", "right")]
-    return as_onnx(node, name, kernel_shape=(p("kernel_h"), p("kernel_w")), strides=(p("stride_h"), p("stride_w")),
-                   pads=pads, ceil_mode=1 - p("pad_mode"), count_include_pad=include)  # fmt: skip
+    if not p("pooling_type"):
+        if p("global_pooling"):
+            return lambda x: x.amax((2, 3))
+        return as_onnx(node, "MaxPool", kernel_shape=kernel, strides=strides, pads=pads, ceil_mode=1 - p("pad_mode"))
+
+    def average(x: Tensor) -> Tensor:
+        """Sums in the order of the window, times the inverse of the count, or divided by it as sources and compiler
+        have it."""
+        packed = packs and x.shape[1] % 4 == 0
+        if p("global_pooling"):
+            flat = x.flatten(2).unsqueeze(3)
+            total = window_sums(flat, (flat.shape[2], 1), (1, 1), (0,) * 4, (1, 1))[..., 0, 0] if packed else _by_four(flat)
+            return total * (1 / torch.tensor(float(flat.shape[2])))
+        room = [n + pads[i] + pads[i + 2] - k for i, (n, k) in enumerate(zip(x.shape[2:], kernel, strict=True))]
+        sizes = [(r if p("pad_mode") else r + s - 1) // s + 1 for r, s in zip(room, strides, strict=True)]
+        total = window_sums(x, kernel, strides, pads, sizes)
+        if p("avgpool_count_include_pad"):
+            return total * (1 / torch.tensor(float(math.prod(kernel))))
+        count = window_sums(torch.ones_like(x[:1, :1]), kernel, strides, pads, sizes)
+        return total * (1 / count) if packed else total / count
+
+    return average
+
+
+def _by_four(x: Tensor) -> Tensor:
+    """Sums of ``[N, C, n, 1]`` in four lanes, which are then added crosswise; what is left over comes last."""
+    whole = x.shape[2] // 4
+    lanes = window_sums(x[:, :, : 4 * whole, 0].unflatten(2, (whole, 4)), (whole, 1), (1, 1), (0,) * 4, (1, 4))[:, :, 0]
+    total: Tensor = (lanes[..., 0] + lanes[..., 2]) + (lanes[..., 1] + lanes[..., 3])
+    for value in x[:, :, 4 * whole :, 0].unbind(2):
+        total = total + value
+    return total
 
 
 def _padding(node: Node) -> Kernel:

@@ -90,16 +90,6 @@ def _bias(op: RecordOp, source: RecordOp, rewriter: Rewriter) -> bool:
     return True
 
 
-def _padding(op: RecordOp, source: RecordOp, rewriter: Rewriter) -> bool:
-    """convolution(pad(x)) = convolution(x) with wider pads, where it pads with zeros."""
-    if source.name != "ncnn.Padding" or source.parameter("type") or source.parameter("value"):
-        return False
-    for side in ("top", "bottom", "left", "right"):
-        rewriter.set_attr(op, f"pad_{side}", op.parameter(f"pad_{side}") + source.parameter(side))
-    rewriter.set_operand(op, 0, source.operands[0])
-    return True
-
-
 def _reshape(op: RecordOp, source: RecordOp, rewriter: Rewriter) -> bool:
     """reshape(reshape(x)) = reshape(x)."""
     if source.name not in RESHAPES:
@@ -113,7 +103,6 @@ def lowering_patterns(target: Target) -> list[PatternSet]:
     fusions = [
         _Fusion("ncnn-fuse-activation", ("ncnn.ReLU", "ncnn.Clip"), _activation),
         _Fusion("ncnn-fuse-bias", ("ncnn.BinaryOp",), _bias),
-        _Fusion("ncnn-fuse-padding", CONVOLUTIONS, _padding),
         _Fusion("ncnn-fuse-reshape", RESHAPES, _reshape),
     ]
     return [

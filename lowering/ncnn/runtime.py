@@ -11,12 +11,12 @@ from qir.ir import fail
 __all__ = ["OPTIONS", "run", "version"]
 
 OPTIONS: dict[str, dict[str, bool]] = {
-    "default": {},
     "no-packing": {"use_packing_layout": False},
+    "default": {},
     "winograd23": {"use_winograd43_convolution": False},
 }
-"""ncnn's options in each profile: as they come; channels not packed by eight, where depthwise convolutions are exact;
-no Winograd F(4,3), where sums may be of any size."""
+"""ncnn's options in each profile: channels not packed by eight, which makes depthwise convolutions exact; as they come;
+without Winograd F(4,3), where sums may be of any size."""
 
 
 def version() -> str | None:
@@ -40,7 +40,7 @@ def run(path: Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, A
 
     net = ncnn.Net()
     net.opt.num_threads = 1
-    for option, value in OPTIONS[profile or "default"].items():
+    for option, value in OPTIONS[profile or "no-packing"].items():
         setattr(net.opt, option, value)
     weights = Path(path).with_suffix(".bin")
     if net.load_param(str(path)) != 0 or not weights.exists() or net.load_model(str(weights)) != 0:

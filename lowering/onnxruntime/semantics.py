@@ -10,7 +10,6 @@ uint8 by an int8 operand, which is not modelled (README, "What is exact").
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from qir.interpreter.integer import integer_conv, integer_matmul, integer_product
+from qir.interpreter.windows import window_sums
 
 __all__ = [
     "channels",
@@ -399,28 +399,9 @@ def qlinear_average_pool(
     """
     reals = dequantize_linear(x, x_scale.reshape(()), None if x_zero is None else x_zero.reshape(()))
     inside = torch.ones_like(reals[:1, :1])
-    total, count = (_window_sums(t, kernel, strides, pads, output) for t in (reals, inside))
+    total, count = (window_sums(t, kernel, strides, pads, output) for t in (reals, inside))
     mean = total / (float(math.prod(kernel)) if count_include_pad else count)
     return _store(mean / y_scale.reshape(()) + y_zero.to(torch.float32), None, y_zero.dtype)
-
-
-def _window_sums(
-    x: Tensor, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], output: Sequence[int]
-) -> Tensor:
-    """Sums over windows in float32, added in the order of the window's elements; padding adds zeros, which is exact."""
-    rank = len(kernel)
-    spread: list[int] = []
-    for i in reversed(range(rank)):
-        reach = (output[i] - 1) * strides[i] + kernel[i]  # a window of ceil_mode may reach beyond the end padding
-        spread += [pads[i], max(reach - x.shape[2 + i] - pads[i], 0)]
-    padded = torch.nn.functional.pad(x, spread)
-    total: Tensor | None = None
-    for offsets in itertools.product(*(range(k) for k in kernel)):
-        index = [slice(None)] * 2
-        index += [slice(o, o + s * (n - 1) + 1, s) for o, s, n in zip(offsets, strides, output)]
-        total = padded[tuple(index)] if total is None else total + padded[tuple(index)]
-    assert total is not None
-    return total
 
 
 def qlinear_global_average_pool(
