@@ -99,12 +99,16 @@ def _zoo(args: Namespace) -> Path | None:
 
 
 def _say(report: Report, streams: Streams) -> None:
+    from qir.conformance import grouped
+
     for (op, mode), why in report.unused.items():
         where = f" ({mode})" if mode else ""
         streams.print(f"NEVER QUANTIZED: {op}{where}, which the data sheet quantizes: {why}")
-    for outcome in report.errors:
-        place = ", ".join(filter(None, (outcome.label, outcome.mode, outcome.profile)))
-        streams.print(f"FAILED: {outcome.op} ({place}): {outcome.error}")
+    for word, outcomes in (("FAILED", report.errors), ("REFUSED", report.refused)):
+        for group in grouped(outcomes):
+            place = ", ".join(filter(None, (group.mode, *group.profiles)))
+            streams.print(f"{word}: {group.op}{f' ({place})' if place else ''}: {group.message}")
+            streams.print(f"  {'; '.join(group.labels)}")
     if report.without_case:
         streams.print(f"NO CASE: {', '.join(report.without_case)}; add them to qir/conformance/cases")
     streams.print(report.totals())

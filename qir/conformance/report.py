@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,7 +13,7 @@ import attrs
 from qir.conformance.compare import Comparison
 from qir.target import Target, Tolerance
 
-__all__ = ["Outcome", "Report", "Row", "report_table"]
+__all__ = ["Group", "Outcome", "Report", "Row", "grouped", "report_table"]
 
 
 @attrs.frozen
@@ -67,8 +68,10 @@ class Row:
 class Report:
     """Everything that was found about a target.
 
-    `runtime` says which version ran, "" for none. `without_case` are the operators of the data sheet that the kit has
-    no case for, `unused` those that no case got quantized although the data sheet says so (with the reason), by mode.
+    `runtime` says which version ran, "" for none. `errors` are the trials that failed, `refused` those that ended with
+    a diagnostic that the target has no way to run the operator, as is its right. `without_case` are the operators of
+    the data sheet that the kit has no case for, `unused` those that no case got quantized although the data sheet says
+    so (with the reason), by mode.
     `through_readers` counts the trials whose result could only be seen through the operation that reads it.
     """
 
@@ -76,6 +79,7 @@ class Report:
     runtime: str
     rows: dict[tuple[str, str, str, bool], Row] = attrs.field(factory=dict)
     errors: list[Outcome] = attrs.field(factory=list)
+    refused: list[Outcome] = attrs.field(factory=list)
     without_case: list[str] = attrs.field(factory=list)
     unused: dict[tuple[str, str], str] = attrs.field(factory=dict)
     through_readers: int = 0
@@ -108,6 +112,8 @@ class Report:
             f"{sum(r.elements for r in rows if not r.quantized)} floats are off",
             f"{len(self.errors)} failed",
         ]  # fmt: skip
+        if self.refused:
+            words.append(f"{len(self.refused)} refused")
         if self.through_readers:
             words.append(f"{self.through_readers} seen through what reads them")
         if self.without_case:
@@ -126,13 +132,40 @@ class Report:
                 "without_case": self.without_case,
                 "unused": [{"op": op, "mode": mode, "reason": why} for (op, mode), why in self.unused.items()],
                 "rows": [{**_plain(attrs.asdict(row)), "failed": row.failed} for row in self.rows.values()],
-                "errors": [
-                    {"op": e.op, "label": e.label, "mode": e.mode, "profile": e.profile, "error": e.error}
-                    for e in self.errors
-                ],
+                "errors": list(map(_words, self.errors)),
+                "refused": list(map(_words, self.refused)),
             },
             indent=2,
         ) + "\n"  # fmt: skip
+
+
+@attrs.define
+class Group:
+    """Trials that ended alike: of one operator and mode, with one message but for names of nodes."""
+
+    op: str
+    mode: str
+    message: str
+    profiles: dict[str, None] = attrs.field(factory=dict)
+    labels: dict[str, None] = attrs.field(factory=dict)
+
+
+def grouped(outcomes: Iterable[Outcome]) -> list[Group]:
+    """Trials with their like."""
+    found: dict[tuple[str, str, str], Group] = {}
+    for outcome in outcomes:
+        message = _NODE.sub("", _PLACE.sub("", outcome.error.splitlines()[0]))
+        group = found.setdefault(key := (outcome.op, outcome.mode, message), Group(*key))
+        group.profiles[outcome.profile] = group.labels[outcome.label] = None
+    return list(found.values())
+
+
+_PLACE = re.compile(r"^(<.*?>:\d+:\d+: )?error: ")
+_NODE = re.compile(r"\[[^\]]*\] ")
+
+
+def _words(outcome: Outcome) -> dict[str, str]:
+    return {name: getattr(outcome, name) for name in ("op", "label", "mode", "profile", "error")}
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:

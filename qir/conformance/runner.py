@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from qir.conformance.report import Outcome, Report
 from qir.conformance.stages import Job, run_job
 from qir.conformance.suite import Feed, Trial, operators, trials
 from qir.conformance.text import Broken
-from qir.conformance.watch import Observe
+from qir.conformance.watch import Observe, Watch
 from qir.conformance.worker import Worker
 from qir.dialects.builtin import ModuleOp
 from qir.frontends.onnx import import_onnx
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["check_target"]
+
+WHOLE = "the whole net"
 
 Results = dict[str, "NDArray[Any]"]
 
@@ -92,6 +95,8 @@ class _Check:
     profiles: Sequence[str]
     report: Report
     worker: Worker
+    in_float: set[tuple[str, str]] = attrs.field(factory=set)
+    """Operators and labels of the trials that no rule quantizes."""
 
     # ------------------------------------------------------------ the suite
     def operator(self, op: str, mode: str, seed: int) -> None:
@@ -99,73 +104,78 @@ class _Check:
         promised = present = quantized = False
         why = ""
         for trial in trials(self.target.in_mode(mode), op, seed):
+            if not trial.promised and (op, trial.label) in self.in_float:
+                continue  # another mode had it in float too
+            if not trial.promised:
+                self.in_float.add((op, trial.label))
             self.report.trials += 1
             ctx = Context()
-            job = self.trial(trial, mode, ctx)
-            if job is not None:
-                promised |= trial.promised
-                present |= op in job.watch.present
-                quantized |= op in job.watch.quantized
-                why = why or next((d.message for d in ctx.diagnostics if d.message.startswith(f"onnx.{op} stays")), "")
+            watch = self.trial(trial, mode, ctx)
+            promised |= trial.promised
+            present |= op in watch.present
+            quantized |= op in watch.quantized
+            why = why or next((d.message for d in ctx.diagnostics if d.message.startswith(f"onnx.{op} stays")), "")
         if promised and present and not quantized:
             self.report.unused[op, mode] = why or "no reason was given"
 
-    def trial(self, trial: Trial, mode: str, ctx: Context) -> Job | None:
+    def trial(self, trial: Trial, mode: str, ctx: Context) -> Watch:
         """One trial; what comes of it goes into the report.
 
         A chip that cannot give out the quantized value of a result is tried again without.
         """
-        first: QirError | None = None
+        failures: list[tuple[QirError, Watch]] = []
         for returned in (True, False) if trial.promised else (True,):
-            observe = Observe(trial.heads, returned)
+            watch = Watch(Observe(trial.heads, returned))
             with tempfile.TemporaryDirectory() as folder:
                 try:
-                    job = self.job(trial.model, trial.calibration, mode, Path(folder), ctx, observe, trial.texts)
+                    job = self.job(trial.model, trial.calibration, mode, Path(folder), ctx, watch, trial.texts)
                 except QirError as error:
-                    first = first or error
+                    failures.append((error, watch))
                     continue
                 except Broken as error:
                     self.failed(trial.op, trial.label, mode, error)
-                    return None
+                    return watch
                 self.report.through_readers += not returned
                 heads = trial.heads if returned else 0
-                self.compare(trial.op, trial.label, mode, job, trial.feeds, heads, ctx, Path(folder))
-                return job
-        assert first is not None
-        self.failed(trial.op, trial.label, mode, first)
-        return None
+                self.compare(trial.op, trial.label, mode, job, watch, trial.feeds, heads, ctx, Path(folder))
+                return watch
+        first, watch = failures[0]
+        if _is_refusal(first, watch):
+            self.report.refused.append(Outcome(trial.op, trial.label, mode, "", error=str(first)))
+        else:
+            self.failed(trial.op, trial.label, mode, first)
+        return watch
 
     # ------------------------------------------------------------ whole nets
     def net(self, net: Net, mode: str) -> None:
         """A trained net in a mode."""
-        ctx = Context()
+        ctx, watch = Context(), Watch()
         with tempfile.TemporaryDirectory() as folder:
             try:
-                job = self.job(net.path, net.calibration, mode, Path(folder), ctx)
+                job = self.job(net.path, net.calibration, mode, Path(folder), ctx, watch)
             except (QirError, Broken) as error:
-                self.failed(net.name, "the whole net", mode, error)
+                self.failed(net.name, WHOLE, mode, error)
             else:
-                self.compare(net.name, "the whole net", mode, job, net.feeds, 0, ctx, Path(folder), "net")
+                self.compare(net.name, WHOLE, mode, job, watch, net.feeds, 0, ctx, Path(folder))
 
     # ------------------------------------------------------------ one job
     def job(
         self, model: onnx.ModelProto | Path, data: Mapping[str, Any], mode: str, folder: Path, ctx: Context,
-        observe: Observe | None = None, texts: bool = True,
+        watch: Watch, texts: bool = True,
     ) -> Job:  # fmt: skip
         import numpy as np
 
         path = folder / "calibration.npz"
         np.savez(path, **data)
-        return run_job(import_onnx(model, ctx), self.target, mode, path, ctx, observe, texts)
+        return run_job(import_onnx(model, ctx), self.target, mode, path, ctx, watch, texts)
 
     def compare(
-        self, op: str, label: str, mode: str, job: Job, feeds: Sequence[Feed], heads: int, ctx: Context, folder: Path,
-        bound: str = "",
+        self, op: str, label: str, mode: str, job: Job, watch: Watch, feeds: Sequence[Feed], heads: int, ctx: Context,
+        folder: Path,
     ) -> None:  # fmt: skip
         """Run the module before and after lowering, then the artifact in each profile.
 
-        `heads` is how many of the results stand before those that are computed from them, `bound` what the target
-        calls the tolerance, if not the op type.
+        `heads` is how many of the results stand before those that are computed from them.
         """
         try:
             before, after = (_interpreted(module, feeds) for module in (job.simulated, job.loaded))
@@ -179,11 +189,11 @@ class _Check:
             self.failed(op, label, mode, error)
             return
         for profile in self.profiles if self.report.runtime else ():
-            tolerance = self.target.tolerance(bound or op, profile)
+            tolerance = self.target.tolerance("net" if label == WHOLE else op, profile)
             try:
                 ours = after if not profile else _interpreted(job.loaded, feeds, profile)
                 theirs = [self.worker.run(artifact, feed.arrays, profile) for feed in feeds]
-                found = tuple(_differences(ours, theirs, job.watch.steps, heads, tolerance))
+                found = tuple(_differences(ours, theirs, watch.steps, heads, tolerance))
             except (QirError, Broken) as error:
                 self.failed(op, label, mode, error, profile)
             else:
@@ -191,6 +201,14 @@ class _Check:
 
     def failed(self, op: str, label: str, mode: str, error: Exception, profile: str = "") -> None:
         self.report.add(Outcome(op, label, mode, profile, error=str(error)))
+
+
+def _is_refusal(error: QirError, watch: Watch) -> bool:
+    """Whether a job ended as it may: the target says of operations that nobody quantized that it has no way to run
+    them, and names the nodes of the model."""
+    said = {name for d in error.diagnostics for name in re.findall(r"\bonnx\.(\w+)", d.message)}
+    named = all(d.location.names() for d in error.diagnostics)
+    return error.__cause__ is None and named and bool(said) and not said & watch.quantized
 
 
 def _differences(

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 
 from qir.conformance.text import through_text
-from qir.conformance.watch import Observe, Watch
+from qir.conformance.watch import Watch
 from qir.dialects.builtin import ModuleOp
 from qir.ir import Context, verify
 from qir.job import make_pipeline
@@ -28,20 +28,17 @@ class Job:
     simulated: ModuleOp
     lowered: ModuleOp
     loaded: ModuleOp
-    watch: Watch
 
 
 def run_job(
-    module: ModuleOp, target: Target, mode: str, data: Path, ctx: Context, observe: Observe | None = None,
-    texts: bool = True,
-) -> Job:  # fmt: skip
+    module: ModuleOp, target: Target, mode: str, data: Path, ctx: Context, watch: Watch, texts: bool = True
+) -> Job:
     """Run the default pipeline on `module` and check every stage; `data` is the calibration data.
 
     With `texts` the job goes on from the text of each stage, so that what the text loses is lost. Raises QirError for a
     pass that fails, and Broken.
     """
     manager = make_pipeline(target, None, {"data": str(data), "mode": mode or None})
-    watch = Watch(observe)
 
     def stage(module: ModuleOp, name: str) -> ModuleOp:
         return through_text(module, name) if texts else module
@@ -63,4 +60,4 @@ def run_job(
         run_pipeline(loaded, target.runtime.on_load, Context(allow_unregistered=True))
         loaded = stage(loaded, target.runtime.on_load)
     watch.check_fusions(loaded)
-    return Job(simulated, module, loaded, watch)
+    return Job(simulated, module, loaded)

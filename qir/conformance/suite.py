@@ -125,7 +125,7 @@ class _Maker:
             shape = net.shape_of(result)
             made = self.around(net, result, shape, HEAD) if shape is not None else None
             heads += [made[0]] if made is not None else []
-        feeds = tuple(_feeds(net.inputs, seed))
+        feeds = tuple(f for f in _feeds(net.inputs, seed) if self.case.flat or f.kind not in ("high", "low"))
         usual = feeds if extreme else [f for f in feeds if f.kind not in ("high", "low", "alternating")]
         calibration = {name: _joined(f.arrays[name] for f in usual) for name in net.inputs}
         model = net.model([*results, *heads, *side])

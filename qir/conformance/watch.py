@@ -34,7 +34,7 @@ class Watch:
     record.
     """
 
-    observe: Observe | None
+    observe: Observe | None = None
     steps: dict[str, float] = attrs.field(factory=dict)
     quantized: set[str] = attrs.field(factory=set)
     present: set[str] = attrs.field(factory=set)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import tempfile
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -47,7 +49,7 @@ class Worker:
                 code = self._stop()
                 raise Broken(f"the runtime crashed (status {code})") from None
         if isinstance(answer, str):
-            raise Broken(f"the runtime cannot run it: {answer}")
+            raise Broken(f"the runtime cannot run it: {answer}".replace(f"{path.parent}/", ""))
         return answer
 
     def _start(self) -> None:
@@ -79,12 +81,19 @@ class Worker:
 def _serve(name: str, pipe: Connection) -> None:
     """The process: an answer to each request, until the other end is closed."""
     target = get_target(name)
-    while True:
-        try:
-            request = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(_answer(target, *request))
+    with tempfile.TemporaryFile("w+b") as log:  # what libraries print goes with the error that it explains
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+        while True:
+            try:
+                request = pipe.recv()
+            except EOFError:
+                return
+            start = log.seek(0, os.SEEK_END)
+            answer = _answer(target, *request)
+            log.seek(start)
+            said = log.read().decode(errors="replace").strip().splitlines()
+            pipe.send(f"{answer} ({said[-1]})" if isinstance(answer, str) and said else answer)
 
 
 def _answer(

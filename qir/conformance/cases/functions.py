@@ -126,7 +126,7 @@ def normalize(
         gain = net.constant(net.rng.uniform(0.5, 1.5, size))
         return net.op(op, net.data(*shape), gain, *([net.bias(size)] if bias else []), **attributes)
 
-    add(op, label, build, opset=opset)
+    add(op, label, build, opset=opset, flat=False)
 
 
 normalize("LayerNormalization", "rows", ROWS, 16)
@@ -139,4 +139,4 @@ add("BatchNormalization", "an image", lambda net, op: net.op(
     net.constant(net.rng.uniform(0.5, 1.5, 8))))  # fmt: skip
 apply("LRN", "size 3", IMAGE, size=3)
 apply("LpNormalization", "rows", ROWS, axis=-1)
-apply("MeanVarianceNormalization", "an image", IMAGE)
+apply("MeanVarianceNormalization", "an image", IMAGE, flat=False)

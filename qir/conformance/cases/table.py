@@ -17,7 +17,8 @@ class Case:
     """One shape class of an operator: `build` puts the operator on a net and gives its results.
 
     `weights`: it has weights, so it is tried with extreme ones too; `fuses`: it is also tried with each activation
-    function behind it that the data sheet fuses.
+    function behind it that the data sheet fuses; `flat`: data without any variance say something about it (of a
+    normalization it makes rounding errors large).
     """
 
     label: str
@@ -25,6 +26,7 @@ class Case:
     opset: int = 21
     weights: bool = False
     fuses: bool = False
+    flat: bool = True
 
 
 CASES: dict[str, list[Case]] = {}
@@ -44,7 +46,7 @@ def _built(build: Callable[[Net, str], str | Sequence[str]], op: str, net: Net) 
 
 def apply(
     ops: str, label: str, shape: tuple[int, ...], *constants: Any, low: float = -3.0, high: float = 3.0,
-    opset: int = 21, fuses: bool = False, **attributes: Any,
+    opset: int = 21, fuses: bool = False, flat: bool = True, **attributes: Any,
 ) -> None:  # fmt: skip
     """A case of one activation with numbers from `low` to `high`, constants (None: absent) and attributes."""
 
@@ -52,4 +54,4 @@ def apply(
         x = net.data(*shape, low=low, high=high)
         return net.op(op, x, *("" if c is None else net.constant(c) for c in constants), **attributes)
 
-    add(ops, label, build, opset=opset, fuses=fuses)
+    add(ops, label, build, opset=opset, fuses=fuses, flat=flat)
