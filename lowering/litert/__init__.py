@@ -20,7 +20,7 @@ TARGET = Target(
     modes=MODES,
     rules=RULES,
     pipeline=(
-        "inline,canonicalize,shape-inference,fold-batch-norm,decompose,fuse,canonicalize,cse,cross-layer-equalization,"
+        "convert-opset{version=20},inline,canonicalize,shape-inference,fold-batch-norm,decompose,fuse,canonicalize,cse,cross-layer-equalization,"
         "annotate{target=litert},calibrate{data={data}},materialise,lower{target=litert},verify-target{target=litert}"
     ),
     formats={"tflite": ""},
@@ -30,7 +30,7 @@ TARGET = Target(
         "ai-edge-litert", "pip install ai-edge-litert", late(f"{_HERE}.runtime:version"), late(f"{_HERE}.runtime:run"),
         profiles=("xnnpack", "optimized", "reference", "micro"), suffixes=(".tflite",),
     ),
-    opset={"ai.onnx": 13},
+    opset={"ai.onnx": 20},
     io=("float", "integer"),
     notes=("Flatbuffer schema version 3; the operator versions are those of op_version.cc in LiteRT 2.3.",),
 )  # fmt: skip

@@ -42,10 +42,13 @@ def _profile(node: Node) -> str:
     return node.settings.profile or "xnnpack"
 
 
-def _delegated(node: Node, *ratios: Tensor, low: float = 0.0, high: float = 256.0) -> bool:
+def _delegated(
+    node: Node, *ratios: Tensor, low: float = 0.0, high: float = 256.0, weights: Sequence[str] = ("i8",)
+) -> bool:
     """Whether XNNPACK runs an operator on int8 whose scale ratios are these: within [low, high)."""
     inside = all(bool(((r >= low) & (r < high)).all()) for r in ratios)
-    return _profile(node) == "xnnpack" and inside and all(str(node.element(i) or "i8") == "i8" for i in (0, 1))
+    elements = [str(node.element(i) or "i8") for i in (0, 1)]
+    return _profile(node) == "xnnpack" and inside and elements[0] == "i8" and elements[1] in weights
 
 
 def _stored(node: Node, y: Quantization, codes: Tensor, even: bool = False) -> Tensor:
@@ -100,14 +103,31 @@ def _factor(x: Quantization, w: Quantization, y: Quantization, how: str, product
     return (x.scale.to(product) * w.scale.to(product)).to(F64) / y.scale.to(F64)
 
 
-def _per_row(x: Tensor) -> tuple[Tensor, Tensor]:
+def _per_row(node: Node, x: Tensor) -> tuple[Tensor, Tensor]:
     """Rows that are quantized at run time, as codes without their zero point and scales: 255 steps over a range that
-    holds 0."""
+    holds 0.
+
+    Builtin: the zero point from the end whose rounding costs less, ``half_away(fl(x / s + z))``, in the optimized
+    kernels ``half_even(fl(x / s)) + z``. XNNPACK (unsigned codes, on CPUs with VNNI): ``half_even(fl(x (1 / s))) + z``
+    with the zero point from the lower end, all in float32.
+    """
     low, high = x.amin(-1, keepdim=True).clamp(max=0), x.amax(-1, keepdim=True).clamp(min=0)
-    scale = (high.to(F64) - low) / 255
-    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
-    zero = torch.round(-128 - low / scale).to(F32)
-    return torch.floor(x / scale.to(F32) + zero + 0.5).clamp(-128, 127) - zero, scale.to(F32)
+    span = torch.where(high == low, torch.ones_like(low), high - low)
+    if _profile(node) == "xnnpack" and node.name != "litert.DEPTHWISE_CONV_2D":
+        inverse = 255 / span
+        zero = torch.round(-low * inverse) - 128
+        return torch.round(x * inverse).clamp(-128 - zero, 127 - zero), 1 / inverse
+    step = (high.to(F64) - low.to(F64)) / 255 if _profile(node) == "reference" else (high - low).to(F64) / 255
+    step = torch.where(high == low, torch.ones_like(step), step)
+    ends = torch.where(128 - low / step < 127 + high / step, -128 - low / step, 127 - high / step)
+    zero, inverse = round_(ends.clamp(-128, 127), "half_away").to(F32), 1 / step.to(F32)
+    if _profile(node) == "reference":
+        return round_(zero + x * inverse, "half_away").clamp(-128, 127) - zero, step.to(F32)
+    return torch.round(x * inverse).clamp(-128 - zero, 127 - zero), step.to(F32)
+
+
+def _strides(node: Node) -> tuple[int, int]:
+    return node.parameter("stride_h"), node.parameter("stride_w")
 
 
 @kernel("litert.CONV_2D", "litert.DEPTHWISE_CONV_2D", fresh=True)
@@ -119,9 +139,10 @@ def _conv(node: Node) -> Kernel:
             return _fused(node, convolve)
 
         def hybrid(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-            steps, scale = _per_row(x.flatten(1))
+            pixels = _profile(node) == "xnnpack" and tuple(w.shape[1:3]) == (1, 1) == _strides(node) and not depthwise
+            steps, scale = _per_row(node, x if pixels else x.flatten(1))
             sums = convolve(steps.reshape(x.shape).to(F64), w.to(F64)).to(F32)
-            return sums * (scale.reshape(-1, 1, 1, 1) * w_only.scale) + b
+            return sums * ((scale if pixels else scale.reshape(-1, 1, 1, 1)) * w_only.scale) + b
 
         return _fused(node, hybrid)
     x_, w_, y_ = found
@@ -147,17 +168,20 @@ def _fully_connected(node: Node) -> Kernel:
         if w_only is None:
             y = torch.matmul(rows(x, w), w.T)
         else:
-            steps, scale = _per_row(rows(x, w))
+            steps, scale = _per_row(node, rows(x, w))
             y = torch.matmul(steps.to(F64), w.T.to(F64)).to(F32) * scale * w_only.scale
         return y if b is None else y + b
 
     if found is None:
         return _fused(node, floats)
     x_, w_, y_ = found
-    how = "reduced" if x_.scheme.bits == 16 else {"reference": "real", "micro": "double"}.get(_profile(node), "ruy")
-    if str(node.element(1)) != "i4" and _delegated(node, _factor(x_, w_, y_, "float")):
+    wide, micro = x_.scheme.bits == 16, _profile(node) == "micro"
+    how = {"reference": "real", "micro": "double"}.get(_profile(node), "ruy")
+    if wide:
+        how = "reduced" if micro else "real"
+    elif _delegated(node, _factor(x_, w_, y_, "float"), weights=("i8", "i4")):
         how = "float"
-    factor = _factor(x_, w_, y_, how, F64 if w_.scale.dim() else F32)
+    factor = _factor(x_, w_, y_, how, F64 if w_.scale.dim() or wide else F32)
     plans: list[IntegerMatmul] = []
 
     def run(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:

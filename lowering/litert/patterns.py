@@ -14,6 +14,7 @@ import numpy as np
 
 from qir.ir import Value
 from qir.lowering.litert.dialect import ARRAYS
+from qir.lowering.litert.rules import SCHEMES
 from qir.passes.lower.arrays import Arrays, sizes_of, type_of
 from qir.passes.lower.groups import Emitter, Group, group_patterns
 from qir.passes.lower.layout import TO_CHANNELS_LAST, Layout, layout_phases
@@ -50,7 +51,7 @@ def _conv(group: Group, rw: Rewriter, target: Target) -> Value | None:
     image = A.image(group, rw, filters.shape[2:])
     if image is None:
         return None
-    bias, bias_by = bias_of(group, rw, filters.shape[0], target.in_mode("").schemes["bias"])
+    bias, bias_by = bias_of(group, rw, filters.shape[0], SCHEMES["bias"])
     found = window(group.op)
     attributes = {**image[1], "fused_activation_function": act, "dilation_h_factor": found["dilations"][0],
                   "dilation_w_factor": found["dilations"][1]}  # fmt: skip
@@ -74,7 +75,7 @@ def _product(group: Group, rw: Rewriter, target: Target) -> Value | None:
         batched = act == "NONE" and len(group.operands) == 2
         return A.emit(rw, f"{T}BATCH_MATMUL", [a, b], type_of(group.result), quant, adj_y=turned) if batched else None
     w = w if turned else w.T
-    bias, bias_by = bias_of(group, rw, w.shape[0], target.in_mode("").schemes["bias"])
+    bias, bias_by = bias_of(group, rw, w.shape[0], SCHEMES["bias"])
     by_x, by_w = group.quantizers[:2]
     return A.emit(rw, f"{T}FULLY_CONNECTED", [a, A.constant(rw, w, b), bias], type_of(group.result),
                   [by_x, by_w, bias_by, *group.outputs], fused_activation_function=act,

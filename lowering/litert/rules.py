@@ -36,8 +36,8 @@ def _covers(op: Operation) -> bool:
 
 
 def _clip(low: float, high: float) -> Constraint:
-    bounds = f"{low:g} and {high:g}"
-    return Constraint(f"it clips to {bounds}", f"it does not clip to {bounds}", lambda op: clamp_bounds(op) == (low, high))
+    text = f"{low:g} and {high:g}"
+    return Constraint(f"it clips to {text}", f"it does not clip to {text}", lambda op: clamp_bounds(op) == (low, high))
 
 
 PLAIN = Constraint(

@@ -8,6 +8,7 @@ import attrs
 
 from qir.ir import Context, Operation, TensorType, Value
 from qir.passes.base import Pass
+from qir.passes.graph.gelu import erf_to_gelu
 from qir.passes.graph.operations import kept_attributes, tensor_rank
 from qir.passes.registry import register_pass
 from qir.rewrite import (
@@ -125,13 +126,13 @@ def _(m: Match, rewriter: Rewriter) -> Operation:
     return rewriter.op("onnx.Gemm", [m.x, m.w, m.b])
 
 
-FUSIONS = PatternSet([pad_into_conv, matmul_add_to_gemm], "fuse")
+FUSIONS = PatternSet([pad_into_conv, matmul_add_to_gemm, erf_to_gelu], "fuse")
 
 
 @register_pass
 @attrs.frozen
 class Fuse(Pass):
-    """Put padding into convolutions, and matrix products with their bias into Gemm."""
+    """Put padding into convolutions, matrix products with their bias into Gemm, and what spells out a GELU into Gelu."""
 
     name: ClassVar[str] = "fuse"
     anchor: ClassVar[str | None] = None
