@@ -125,7 +125,10 @@ class LiteRT(Opened):
 
 
 class Ncnn(Opened):
-    """Default options but for the number of threads."""
+    """Default options but for the number of threads. The keys 8 and 18 of some layers say that they run on int8."""
+
+    TERM_8 = ("Convolution", "ConvolutionDepthWise", "InnerProduct", "LSTM", "GRU", "RNN")
+    TERM_18 = ("Gemm", "MultiHeadAttention", "SDPA", "Embed")
 
     def __init__(self, path: Path, threads: int) -> None:
         import ncnn
@@ -154,11 +157,10 @@ class Ncnn(Opened):
     def operators(self) -> Counter[str]:
         counts: Counter[str] = Counter()
         for line in self.path.read_text().splitlines()[2:]:
-            term = re.search(r"\s(?:8|18)=(\d+)", line)
-            form = {False: "", True: " int8"}[bool(term and int(term[1]))]
-            if form and line.split()[0].startswith("Conv") and term is not None and int(term[1]) > 100:
-                form = " int8 to int8"
-            counts[line.split()[0] + form] += 1
+            kind = line.split()[0]
+            found = re.search(r"\s18=(\d+)" if kind in self.TERM_18 else r"\s8=(\d+)", line)
+            term = int(found[1]) if found and kind in (*self.TERM_8, *self.TERM_18) else 0
+            counts[kind + (" int8 to int8" if term > 100 and kind in self.TERM_8 else " int8" if term else "")] += 1
         return counts
 
 

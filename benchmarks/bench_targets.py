@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,9 @@ SLICE = 0.008
 
 
 # ---------------------------------------------------------------- measuring, in a process of its own
-def measure(runtime: str, paths: Mapping[str, str], calib: str, rounds: int) -> dict[str, Any]:
-    """Seconds a run by threads and kind, one figure a round, and the operators of each artifact."""
+def measure(runtime: str, paths: Mapping[str, str], calib: str, rounds: int, cpu: bool) -> dict[str, Any]:
+    """Seconds a run (of CPU time if `cpu`) by threads and kind, one a round, and the operators of each artifact."""
+    clock = time.process_time if cpu else time.perf_counter
     with np.load(calib) as data:
         sample = data[data.files[0]][:1]
     seconds: dict[str, dict[str, list[float]]] = {}
@@ -54,26 +55,28 @@ def measure(runtime: str, paths: Mapping[str, str], calib: str, rounds: int) -> 
             artifact.feed(sample)
             for _ in range(3):
                 artifact.step()
-            repeat[kind] = max(1, math.ceil(SLICE / max(_timed(artifact, 3), 1e-6)))
+            repeat[kind] = max(1, math.ceil(SLICE / max(_timed(artifact, 3, clock), 1e-6)))
             operators[kind] = dict(artifact.operators())
         kinds = list(opened)
         for number in range(rounds):
             for kind in kinds[number % len(kinds) :] + kinds[: number % len(kinds)]:
-                times[kind].append(_timed(opened[kind], repeat[kind]))
+                times[kind].append(_timed(opened[kind], repeat[kind], clock))
         seconds[str(threads)] = times
     return {"seconds": seconds, "operators": operators}
 
 
-def _timed(artifact: Any, repeat: int) -> float:
-    start = time.perf_counter()
+def _timed(artifact: Any, repeat: int, clock: Callable[[], float]) -> float:
+    start = clock()
     for _ in range(repeat):
         artifact.step()
-    return (time.perf_counter() - start) / repeat
+    return (clock() - start) / repeat
 
 
-def measure_apart(runtime: str, paths: Mapping[str, Path], calib: Path, rounds: int) -> dict[str, Any]:
+def measure_apart(
+    runtime: str, paths: Mapping[str, Path], calib: Path, rounds: int, cpu: bool = False
+) -> dict[str, Any]:
     """`measure` in a process of its own, so that no library meets another's threads."""
-    job = json.dumps([runtime, {kind: str(path) for kind, path in paths.items()}, str(calib), rounds])
+    job = json.dumps([runtime, {kind: str(path) for kind, path in paths.items()}, str(calib), rounds, cpu])
     env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "3"}
     env.pop("OMP_NUM_THREADS", None)
     done = subprocess.run([sys.executable, __file__, "--measure", job], env=env, capture_output=True, text=True)
@@ -103,7 +106,9 @@ def row_of(runtime: str, entry: str, args: argparse.Namespace, folder: Path) -> 
         paths["vendor"] = make_artifact(runtime, next(iter(VENDORS[runtime])), source, folder / "vendor", args)
     except Missing as error:
         missing = str(error)
-    measured = measure_apart(runtime, {kind: paths[kind] for kind in KINDS if kind in paths}, data, args.rounds)
+    measured = measure_apart(
+        runtime, {kind: paths[kind] for kind in KINDS if kind in paths}, data, args.rounds, args.cpu
+    )
     sizes = {kind: size_of(runtime, path) for kind, path in paths.items()}
     return {"runtime": runtime, "entry": entry, "bytes": sizes, "missing": missing, **measured}
 
@@ -132,6 +137,7 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", choices=tuple(RUNTIMES), default=list(RUNTIMES))
     parser.add_argument("--entries", nargs="+", choices=ENTRIES, default=list(ENTRIES))
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--cpu", action="store_true", help="CPU time, on a busy machine; printed, not written")
     parser.add_argument("--operators", action="store_true", help="print what each artifact runs, and how often")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the artifacts here")
     add_options(parser)
@@ -157,7 +163,7 @@ def main() -> None:
                     complete = False
                 for kind, counts in row["operators"].items() if args.operators else ():
                     print(f"  {kind}: " + ", ".join(f"{n} {name}" for name, n in sorted(counts.items())))
-    if complete and args.targets == list(RUNTIMES) and args.entries == list(ENTRIES):
+    if complete and not args.cpu and args.targets == list(RUNTIMES) and args.entries == list(ENTRIES):
         page = ROOT / "benchmarks" / "results" / "targets.md"
         page.write_text(render(rows))
         print(f"{page} written")
