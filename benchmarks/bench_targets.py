@@ -35,6 +35,9 @@ from _vendors import ENTRIES, VENDORS, Missing, Source, add_options, make_artifa
 ROOT = Path(__file__).resolve().parents[1]
 THREADS = (1, 2)
 KINDS = ("qir", "vendor", "float")
+OPTIONS: dict[str, dict[str, Any]] = {"litert": {"io": "integer"}}
+"""What `qir quantize` is asked for, where the vendor's artifact has another interface than qir's default one:
+ai-edge-quantizer's takes and gives int8."""
 SLICE = 0.008
 """Seconds that an artifact runs before the next has its turn."""
 
@@ -97,7 +100,8 @@ def row_of(runtime: str, entry: str, args: argparse.Namespace, folder: Path) -> 
     model, calib = zoo / evaluate.entries()[entry]["model"], evaluate.calib(entry)
     data = folder / "calib.npz"
     np.savez(data, **calib)
-    paths = {"qir": qir.quantize(model, runtime, data, folder / "qir").files[0].path, "float": model}
+    ours = qir.quantize(model, runtime, data, folder / "qir", **OPTIONS.get(runtime, {}))
+    paths = {"qir": ours.files[0].path, "float": model}
     if runtime != "onnxruntime":
         paths["float"] = qir.quantize(model, runtime, data, folder / "float", exclude=["*"]).files[0].path
     missing = None
@@ -180,8 +184,8 @@ def render(rows: list[str]) -> str:
 Written by `benchmarks/bench_targets.py`; do not edit. qir {qir.__version__}, {versions}, {os.cpu_count()} cores,
 {platform.machine()}.
 
-Both int8 artifacts come from the same float model and calibration data, each by default options. The vendors'
-quantizers are {vendors}.
+Both int8 artifacts come from the same float model and calibration data, each by default options; but for LiteRT qir is
+asked for integer inputs and outputs, for the vendor's artifact has them. The vendors' quantizers are {vendors}.
 Bytes are those of all files that the runtime loads. Milliseconds a sample, batch 1, by threads; the artifacts of a row
 are loaded into one process and run in turn, and a share is the median over the rounds of qir's time by the other's.
 
