@@ -160,7 +160,8 @@ class Rule:
     - ``follow``: quantized where all its data operands carry quantizers already (constants join) and its result is
       demanded, or feeds only ops that follow or move.
     - ``move``: moves or selects elements; operand and results share one quantizer between quantized ops.
-    - ``float``: stays float, for the reason in `note`.
+    - ``float``: stays float, for the reason in `note`. Behind quantized ops of the types `within` (and behind one that
+      is such a part itself) it is a part of their kernel, and no float op of its own.
 
     `result` is the scheme of the results; ``output="always"`` quantizes them even if nobody asks (the kernel gives
     integers only). `fused` lists what may stand between the op and its result's quantizer. ``share=True`` lets operands
@@ -179,6 +180,7 @@ class Rule:
     share: bool | Literal["always"] = False
     fixed: tuple[float, int] | None = None
     where: tuple[Constraint, ...] = ()
+    within: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     modes: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     note: str = ""
 
@@ -449,6 +451,8 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
         yield f"      result: {rule.result}, {'always' if rule.output == 'always' else 'where demanded'}"
     if rule.fused:
         yield f"      fused into it: {', '.join(f.op for f in rule.fused)}"
+    if rule.within:
+        yield f"      behind {', '.join(rule.within)} a part of their kernel"
     if rule.share:
         others = "; others are requantized to it" if rule.share == "always" else ""
         yield f"      operands that nothing else reads share the result's quantizer{others}"

@@ -18,8 +18,9 @@ def refuse_floats(func: Operation, placement: Placement, target: Target) -> None
 
     An operation computes in float where it reads a float that is no constant and gives one. Not meant are those that
     the user's filters leave out, those that the chosen mode wants in float, those that could run in low precision and
-    stand where it would change nothing (between float operations, or at the edge of the model), activation functions
-    that would be fused into an operation that is float itself, and what stands in a subgraph and is no product.
+    stand where it would change nothing (between float operations, or at the edge of the model), those that are a part
+    of a quantized operation's kernel or would be if that one were quantized, and what stands in a subgraph and is no
+    product.
     """
     found = [
         (op, reason)
@@ -28,6 +29,7 @@ def refuse_floats(func: Operation, placement: Placement, target: Target) -> None
         and op not in placement.spared
         and not _float_by_mode(op, placement.target, target)
         and not _behind_float(op, placement)
+        and not _within_a_kernel(op, placement)
     ]
     found += [(op, f"it stands in a subgraph of {around}") for op, around in nested(func, target)]
     found = [(op, why) for op, why in found if placement.selection.reason(op) is None]
@@ -68,3 +70,14 @@ def _behind_float(op: Operation, placement: Placement) -> bool:
         return False
     short = op.name.removeprefix("onnx.")
     return any(f.op in (short, op.name) for rule in placement.target.rules_for(before.name) for f in rule.fused)
+
+
+def _within_a_kernel(op: Operation, placement: Placement) -> bool:
+    """Whether the data sheet makes it a part of the kernel of an operation before it (which may be at fault itself)."""
+    rule = placement.target.choose(op)[0]
+    if rule is None or not rule.within:
+        return False
+    sources = [v.defining_op for v in op.operands if v.defining_op is not None]
+    if any(source.name.removeprefix("onnx.") in rule.within for source in sources):
+        return True
+    return any(_within_a_kernel(source, placement) for source in sources)
