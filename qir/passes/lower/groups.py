@@ -151,13 +151,18 @@ class GroupPattern(RewritePattern):
         if group.missing:
             rewriter.ctx.remark("missed", op.location, f"{op.name} runs in float: {group.missing}", "lower")
         for old, new in zip(group.results, values, strict=True):
-            if old.name is not None and new.name is None:
-                new.name = old.name
+            new.name = new.name or old.name or _float_name(old)
             rewriter.replace_all_uses(old, new)
         for end in (*(v.defining_op for v in group.results), group.activation, op):
             if end is not None and end.parent is not None:
                 rewriter.erase_if_dead(end)
         return True
+
+
+def _float_name(codes: Value) -> str | None:
+    """The name of the tensor that was encoded: the model knows the record's result by it."""
+    source = codes.defining_op
+    return source.x.name if isinstance(source, EncodeOp) else None
 
 
 def group_patterns(target: Target, emitters: Mapping[str, Emitter]) -> PatternSet:
