@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from qir.ir import Diagnostic, FloatType, Operation, QirError, Severity, TensorType, Value
 from qir.passes.quantize.placement import Placement
-from qir.target import Target, is_constant
+from qir.target import Data, Target, Weight, is_constant
 
 __all__ = ["refuse_floats"]
 
@@ -58,7 +58,11 @@ def _is_float(value: Value) -> bool:
 
 
 def _float_by_mode(op: Operation, in_mode: Target, target: Target) -> bool:
-    """Whether the data sheet as such quantizes the operation, and the mode leaves its operands in float."""
+    """Whether the mode leaves the operation in float: its data, or all data, so that weights alone are quantized."""
+    quantizing = [rule for rule in in_mode.rules if rule.role != "float"]
+    if not any(isinstance(demand, Data) for rule in quantizing for demand in rule.operands.values()):
+        rules = target.rules_for(op.name)
+        return not any(isinstance(demand, Weight) for rule in rules for demand in rule.operands.values())
     here, there = in_mode.choose(op)[0], target.choose(op)[0]
     return here is not None and here.role == "float" and there is not None and there.role != "float"
 
