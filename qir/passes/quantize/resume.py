@@ -25,7 +25,7 @@ def resume(pipeline: Nested, module: ModuleOp, target: str, mode: str, data: boo
 
     A module of this target and mode goes on behind ``annotate`` as it stands. Any other one is re-targeted in its
     place, after the passes before it, but for those that change weights. ``calibrate`` runs only where there is data;
-    it finds what is not known yet.
+    it finds what is not known yet, scales of weights included whose scheme differs.
     """
     items = pipeline.items
     at = next((i for i, item in enumerate(items) if isinstance(item, Annotate)), None)
@@ -34,6 +34,6 @@ def resume(pipeline: Nested, module: ModuleOp, target: str, mode: str, data: boo
     first: list[Pass | Nested] = []
     if (module.attr("qir.target", ""), module.attr("qir.mode", "")) != (target, mode):
         first = [item for item in items[:at] if not type(item).__module__.startswith(_WEIGHTS)]
-        first.append(Retarget(target=target, mode=mode))
+        first.append(Retarget(target=target, mode=mode, weights="later" if data else "mse"))
     rest = [item for item in items[at + 1 :] if data or not isinstance(item, Calibrate)]
     return Nested(pipeline.anchor, first + rest)

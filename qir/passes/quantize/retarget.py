@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Retarget", "retarget", "scheme_changes"]
 
 
+WEIGHTS = ("minmax", "mse")
+
+
 @register_pass
 @attrs.frozen
 class Retarget(Pass):
@@ -42,7 +45,9 @@ class Retarget(Pass):
 
     target: str = option(help="whose data sheet is read")
     mode: str = option("", "which of the target's modes; `qir targets NAME` lists them")
-    weights: str = option("mse", "how ranges of weights are found whose scheme differs", choices=("minmax", "mse"))
+    weights: str = option(
+        "mse", "how ranges of weights are found whose scheme differs; later: by calibrate", choices=(*WEIGHTS, "later")
+    )
     only: tuple[str, ...] = option((), "quantize these alone: node names, op types or globs")
     exclude: tuple[str, ...] = option((), "leave these in float: node names, op types or globs")
 
@@ -63,7 +68,8 @@ def retarget(
 
     A quantizer whose values had one of the same scheme keeps its parameters; another one gets the range of these values
     and from it scale and zero point by its own scheme; weights whose scheme differs are searched again (`weights` is
-    ``mse`` or ``minmax``). Returns how many quantizers were kept, converted, taken from constants, and have no range.
+    ``mse`` or ``minmax``), or with ``later`` left to `calibrate`, whose data tell which errors of a weight count.
+    Returns how many quantizers were kept, converted, taken from constants or left to calibrate, and have no range.
     Raises QirError for a module without quantizers, for a lowered one, and as `annotate` does.
     """
     was = str(module.attr("qir.target", ""))
@@ -78,8 +84,8 @@ def retarget(
         raise module.error("has no quantizers whose ranges could be used", f"write annotate{{target={target.name}}}")
     module.attributes.pop("qir.profile", None)  # another runtime's
     annotate(module, ctx, target, only, exclude, mode)
-    transfer = _Transfer(module, ctx, goal, was or "the module before", before, on_grid)
-    transfer.run(weights)
+    transfer = _Transfer(module, ctx, goal, was or "the module before", before, on_grid, weights)
+    transfer.run()
     return transfer.counts
 
 
@@ -110,6 +116,7 @@ class _Transfer:
     before: list[QuantizedEdge]
     on_grid: bool
     """Whether constants are decoded codes of the target before."""
+    weights: str
     of_value: dict[Value, list[QuantizedEdge]] = attrs.field(factory=dict)
     kept: set[str] = attrs.field(factory=set)
     unknown: set[str] = attrs.field(factory=set)
@@ -121,11 +128,11 @@ class _Transfer:
         return {
             "kept": len(self.kept),
             "converted": self.converted,
-            "taken from constants": len(self.fresh),
+            "left to calibrate" if self.weights == "later" else "taken from constants": len(self.fresh),
             "without a range": len(self.unknown),
         }
 
-    def run(self, weights: str) -> None:
+    def run(self) -> None:
         for edge in self.before:
             self.of_value.setdefault(edge.value, []).append(edge)
         after: dict[QuantizerOp, list[QuantizedEdge]] = {q: [] for q in quantizers(self.module).values()}
@@ -133,7 +140,7 @@ class _Transfer:
             after[edge.quantizer].append(edge)
         for quantizer, edges in after.items():
             self.settle(quantizer, edges)
-        self.search_constants(weights)
+        self.search_constants()
         self.remark_dropped([edge for edges in after.values() for edge in edges])
         words = ", ".join(f"{number} {what}" for what, number in self.counts.items())
         message = f"quantizers of {self.was} for {self.target.name}: {words}"
@@ -153,6 +160,9 @@ class _Transfer:
         old = list(sources)
         constants = [edge.value for edge in edges if is_constant(edge.value)]
         if new.scale is not None:
+            if len(old) == 1 and _alike(old[0].scheme, scheme) and _same_numbers(old[0], new):
+                self.kept.add(new.sym_name)
+                return
             self.say(new, edges, old, f"the kernel of {self.target.name} fixes its scale")
         elif not missing and len(old) == 1 and self.is_same(old[0], new):
             self.keep(old[0], new)
@@ -165,7 +175,8 @@ class _Transfer:
         elif len(constants) == len(edges):
             self.fresh.add(new.sym_name)
             grid = f", which are on the grid of {self.was}" if self.on_grid else ""
-            self.say(new, edges, old, f"its scale is found again, from the constant's numbers{grid}")
+            what = "is left to calibrate" if self.weights == "later" else "is found again, from the constant's numbers"
+            self.say(new, edges, old, f"its scale {what}{grid}")
         else:
             self.convert(new, scheme, edges, old, missing, constants)
 
@@ -233,15 +244,16 @@ class _Transfer:
         self.kept.add(new.sym_name)
 
     # ------------------------------------------------------------ constants
-    def search_constants(self, weights: str) -> None:
+    def search_constants(self) -> None:
         """Parameters of constants whose scheme differs; a weight beside an input without a range waits for that."""
         from qir.calibration.calibrator import Method, calibrate_constants
 
         products = [q.scheme.product for q in quantizers(self.module).values()]
         pairs = [(p.x, p.w) for p in products if p is not None]
-        waiting = {w for x, w in pairs if x in self.unknown}
+        waiting = {w for x, w in pairs if x in self.unknown} | (self.fresh if self.weights == "later" else set())
         refit = {w for x, w in pairs if not {x, w} <= self.kept}
-        calibrate_constants(self.module, self.ctx, Method(weights=weights), self.fresh - waiting, refit - waiting)
+        method = Method(weights=self.weights if self.weights in WEIGHTS else "mse")
+        calibrate_constants(self.module, self.ctx, method, self.fresh - waiting, refit - waiting)
 
     # ------------------------------------------------------------ remarks
     def say(
@@ -344,6 +356,13 @@ def known_range(quantizer: QuantizerOp, scheme: Scheme) -> tuple[Tensor, Tensor]
     if own.granularity == scheme.granularity:
         return lo, hi
     return (lo.min(), hi.max()) if scheme.granularity.is_per_tensor else None
+
+
+def _same_numbers(a: QuantizerOp, b: QuantizerOp) -> bool:
+    def numbers(quantizer: QuantizerOp) -> list[Any]:
+        return [None if array is None else array.tolist() for array in quantizer.parameters()]
+
+    return numbers(a) == numbers(b)
 
 
 def _constant_range(value: Value, scheme: Scheme) -> tuple[Tensor, Tensor]:

@@ -211,6 +211,16 @@ def test_a_weight_of_another_granularity_is_searched_again() -> None:
     assert any("on the grid of onnxruntime" in r for r in remarks[id(stored)])
 
 
+def test_weights_can_be_left_to_the_data(data: Path) -> None:
+    """Calibration knows from the inputs which errors of a weight count; re-targeting does not."""
+    later = run(CONV, "retarget{target=per-tensor weights=later}")
+    assert parameters(later)["w"] == (None, None)
+    assert any("its scale is left to calibrate" in r for r in remarks[id(later)])
+    found = run(later, f"calibrate{{data={data}}}")
+    at_once = run(CONV, "retarget{target=per-tensor}")
+    assert parameters(found)["w"][0] is not None and parameters(found)["x"] == parameters(at_once)["x"]
+
+
 def test_a_scale_changed_by_hand_goes_before_the_range_it_came_from() -> None:
     edited = CONV.replace("scale(0.015686275) zero(64)", "scale(0.5) zero(100)")
     x = quantizers(run(edited, "retarget{target=symmetric}"))["x"]
@@ -278,6 +288,7 @@ def test_a_scale_that_the_kernel_fixes_stays_fixed() -> None:
     module = run(edited, "retarget{target=sigmoid}")
     assert parameters(module)["r"] == (1 / 256, None) or parameters(module)["r"] == (1 / 256, 0)
     assert any("the kernel of sigmoid fixes its scale" in r for r in remarks[id(module)])
+    assert len(remarks[id(run(module, "retarget{target=sigmoid}"))]) == 1  # the account alone
 
 
 def test_a_mode_is_another_data_sheet() -> None:
