@@ -233,12 +233,13 @@ class Tolerance:
 
     Of a quantized result at most `fraction` of the elements may differ, by at most `steps` of its quantizer. Floats are
     equal within `relative` of the largest number of the result (float32 sums in another order are off by less), at most
-    `fraction` of them not.
+    `fraction` of them not. `absent`: the runtime has no kernel for it in this profile, and says so.
     """
 
     steps: int = 0
     fraction: float = 0.0
     relative: float = 1e-5
+    absent: bool = False
     reason: str = ""
 
 

@@ -139,11 +139,11 @@ class _Check:
                 heads = trial.heads if returned else 0
                 self.compare(trial.op, trial.label, mode, job, watch, trial.feeds, heads, ctx, Path(folder))
                 return watch
-        first, watch = failures[0]
-        if _is_refusal(first, watch):
-            self.report.refused.append(Outcome(trial.op, trial.label, mode, "", error=str(first)))
+        last, watch = failures[-1]
+        if _is_refusal(last, watch):
+            self.report.refused.append(Outcome(trial.op, trial.label, mode, "", error=str(last)))
         else:
-            self.failed(trial.op, trial.label, mode, first)
+            self.failed(trial.op, trial.label, mode, last)
         return watch
 
     # ------------------------------------------------------------ whole nets
@@ -191,6 +191,9 @@ class _Check:
         for profile in self.profiles if self.report.runtime else ():
             tolerance = self.target.tolerance("net" if label == WHOLE else op, profile)
             try:
+                if tolerance.absent:
+                    self.absent(op, label, mode, profile, artifact, feeds[0])
+                    continue
                 ours = after if not profile else _interpreted(job.loaded, feeds, profile)
                 theirs = [self.worker.run(artifact, feed.arrays, profile) for feed in feeds]
                 found = tuple(_differences(ours, theirs, watch.steps, heads, tolerance))
@@ -198,6 +201,15 @@ class _Check:
                 self.failed(op, label, mode, error, profile)
             else:
                 self.report.add(Outcome(op, label, mode, profile, found, tolerance=tolerance))
+
+    def absent(self, op: str, label: str, mode: str, profile: str, artifact: Path, feed: Feed) -> None:
+        """An artifact that the runtime must refuse in this profile. Raises Broken where it runs."""
+        try:
+            self.worker.run(artifact, feed.arrays, profile)
+        except Broken as error:
+            self.report.refused.append(Outcome(op, label, mode, profile, error=str(error)))
+        else:
+            raise Broken("the target says that the runtime has no kernel for it, but it runs")
 
     def failed(self, op: str, label: str, mode: str, error: Exception, profile: str = "") -> None:
         self.report.add(Outcome(op, label, mode, profile, error=str(error)))

@@ -33,6 +33,10 @@ ACTIVATIONS: dict[str, tuple[tuple[str, tuple[float, ...]], ...]] = {
 """Labels and constant operands of the activation functions that need some."""
 
 
+FOLDED = ("Constant", "ConstantOfShape", "NoValue", "Range", "Shape", "Size")
+"""Operators that are computed before a target sees them: all shapes of the suite are known."""
+
+
 @attrs.frozen
 class Feed:
     """Arrays by input name, and what is special about their numbers."""
@@ -65,7 +69,7 @@ def operators(target: Target) -> list[str]:
         phases = sets if isinstance(sets, (list, tuple)) else (sets,)
         roots = (root for phase in phases for pattern in phase for root in pattern.roots)
         found.update(dict.fromkeys(r.removeprefix("onnx.") for r in roots if r.startswith("onnx.")))
-    return [op for op in found if op not in ("Constant", "NoValue")]
+    return [op for op in found if op not in FOLDED]
 
 
 def trials(target: Target, op: str, seed: int = 0) -> Iterator[Trial]:
