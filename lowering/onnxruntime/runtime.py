@@ -72,7 +72,8 @@ def load(path: str | Path, *, level: str = "all", keep: str | Path | None = None
     if keep is not None:
         options.optimized_model_filepath = str(keep)
     try:
-        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # Without its own second try, which it announces on standard output.
+        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # the binding has an exception class for every status, without a common base
         fail(str(path), f"onnxruntime {runtime.__version__} cannot load it: {_first_line(error)}")
 
