@@ -27,7 +27,7 @@ TARGET = Target(
     ),
     patterns=late(f"{_HERE}.patterns:lowering_patterns"),
     export=late(f"{_HERE}.export:export"),
-    verify=late(f"{_HERE}.verify:verify_lowered"),
+    verify=late(f"{_HERE}.patterns:verify_lowered"),
     runtime=Runtime(
         "ncnn", "pip install ncnn", late(f"{_HERE}.runtime:version"), late(f"{_HERE}.runtime:run"),
         profiles=("no-packing", "default", "winograd23"), suffixes=(".param",),

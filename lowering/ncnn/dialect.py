@@ -7,10 +7,9 @@ are written ``name:key=default``, as ``pd.get(key, default)`` reads them in ``sr
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 
-from qir.ir.records import Record, records
+from qir.ir.records import numbered_records
 
 __all__ = ["DIALECT", "KEYS", "LAYERS"]
 
@@ -58,22 +57,8 @@ LAYERS: Mapping[str, tuple[str, str, str]] = {
 }  # fmt: skip
 """Type: its operands, its parameters, what it is."""
 
-KEYS: dict[str, dict[str, int]] = {}
-"""The number of each parameter in the .param file, by layer type."""
-
-
-def _table() -> dict[str, Record]:
-    table = {}
-    for name, (operands, parameters, doc) in LAYERS.items():
-        defaults = {}
-        KEYS[name] = {}
-        for parameter in parameters.split():
-            title, _, rest = parameter.partition(":")
-            key, _, default = rest.partition("=")
-            KEYS[name][title] = int(key)
-            defaults[title] = ast.literal_eval(default or "0")
-        table[name] = Record(operands or "x", "ys*" if name == "Split" else "y", doc, **defaults)
-    return table
-
-
-DIALECT = records("ncnn", "The layers of ncnn's .param file (magic 7767517, as its release of 20261020 reads it).", _table())
+DIALECT, KEYS = numbered_records(
+    "ncnn", "The layers of ncnn's .param files (magic 7767517), as its release of 20261020 reads them.",
+    {name: (operands, "ys*" if name == "Split" else "y", *row) for name, (operands, *row) in LAYERS.items()},
+)  # fmt: skip
+"""The number of each parameter in the .param file, by layer type: `KEYS`."""

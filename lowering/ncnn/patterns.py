@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from qir.ir import Operation
+from qir.dialects.builtin import ModuleOp
+from qir.ir import Context
 from qir.ir.records import RecordOp
-from qir.lowering.ncnn.emitters import EMITTERS
-from qir.passes.lower.blobs import AbsorbEncode, Handover, SplitFanout
-from qir.passes.lower.groups import group_patterns, quant_attribute
+from qir.lowering.ncnn.emitters import EMITTERS, overflowing
+from qir.passes.lower.blobs import AbsorbEncode, Handover, SplitFanout, check_blobs
+from qir.passes.lower.groups import group_patterns
+from qir.passes.lower.neighbours import ComposeShapes, FuseActivation, FuseBias
 from qir.passes.lower.reading import array_of
-from qir.rewrite import PatternSet, RewritePattern, Rewriter
+from qir.rewrite import PatternSet
 from qir.target import Target
 
-__all__ = ["CODES", "lowering_patterns"]
+__all__ = ["CODES", "lowering_patterns", "verify_lowered"]
 
 CONVOLUTIONS = ("ncnn.Convolution", "ncnn.ConvolutionDepthWise")
-RESHAPES = ("ncnn.Reshape", "ncnn.Flatten")
-BIAS = {"ncnn.InnerProduct": {"bias_term": 1}, "ncnn.Gemm": {"constant_broadcast_type_C": 4}}
-"""Products, and what says that they have a bias."""
 
 
 def _requantizing(op: RecordOp) -> dict[str, Any] | None:
@@ -36,78 +34,44 @@ CODES = Handover(
         "ncnn.ReLU": lambda op: op.parameter("slope") == 0,
         "ncnn.Padding": lambda op: op.parameter("type") == 0 and op.parameter("value") == 0,
     },
+    split="ncnn.Split",
 )
-"""The layers between which int8 blobs were seen to go through unharmed. Pooling, BinaryOp, Interp and Permute give
-garbage, silently, and Dequantize takes int32: no layer makes floats of an int8 blob."""
+"""The layers that int8 blobs were seen to go through unharmed. Pooling, BinaryOp, Interp and Permute make garbage of
+them, silently, and Dequantize takes int32: no layer makes floats of an int8 blob."""
 
 
-class _Fusion(RewritePattern):
-    """A rewrite of an operation and the layer before it."""
-
-    depth = 2
-
-    def __init__(self, name: str, roots: Sequence[str], rewrite: Callable[[Any, Any, Rewriter], bool]) -> None:
-        self.name, self.roots, self.rewrite, self.doc = name, tuple(roots), rewrite, rewrite.__doc__ or ""
-
-    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        source = op.operands[0].defining_op if op.operands else None
-        alone = isinstance(source, RecordOp) and op.operands[0].has_one_use()
-        return alone and self.rewrite(op, source, rewriter)
+def _rectifier(op: RecordOp) -> dict[str, Any]:
+    slope = op.parameter("slope")
+    return {"activation_type": 2 if slope else 1, "activation_params": (slope,)}
 
 
-def _activation(op: RecordOp, source: RecordOp, rewriter: Rewriter) -> bool:
-    """clip(convolution(x)) = convolution(x) with an activation."""
-    if source.name not in (*CONVOLUTIONS, "ncnn.InnerProduct") or source.parameter("activation_type"):
-        return False
-    if op.name == "ncnn.Clip":
-        kind, numbers = 3, (op.parameter("min"), op.parameter("max"))
-    else:
-        kind, numbers = (2, (op.parameter("slope"),)) if op.parameter("slope") else (1, (0.0,))
-    rewriter.set_attr(source, "activation_type", kind)
-    rewriter.set_attr(source, "activation_params", numbers)
-    rewriter.replace(op, source.results[0])
-    return True
-
-
-def _bias(op: RecordOp, source: RecordOp, rewriter: Rewriter) -> bool:
-    """product(x, w) + b = product(x, w, b) for one number per column."""
-    data = op.operands[1].defining_op if len(op.operands) > 1 else None
-    numbers = array_of(data.operands[0]) if data is not None and data.name == "ncnn.MemoryData" else None
-    columns = array_of(source.operands[1]) if source.name in BIAS and len(source.operands) == 2 else None
-    if numbers is None or columns is None or not numbers.size == numbers.shape[-1] == len(columns):
-        return False
-    if op.parameter("op_type") or ("activation_type" in source.attributes):
-        return False
-    assert source.parent is not None and data is not None
-    with rewriter.at(source.parent, source):
-        bias = rewriter.constant(numbers.reshape(-1), data.operands[0].name)
-    names = source.quantizer_names()
-    rewriter.set_operands(source, [*source.operands, bias])
-    rewriter.set_attr(source, "quant", quant_attribute([*names[:2], None, *names[2:]]))
-    for key, value in BIAS[source.name].items():
-        rewriter.set_attr(source, key, value)
-    rewriter.replace(op, source.results[0])
-    return True
-
-
-def _reshape(op: RecordOp, source: RecordOp, rewriter: Rewriter) -> bool:
-    """reshape(reshape(x)) = reshape(x)."""
-    if source.name not in RESHAPES:
-        return False
-    rewriter.set_operand(op, 0, source.operands[0])
-    return True
+def _clip(op: RecordOp) -> dict[str, Any]:
+    return {"activation_type": 3, "activation_params": (op.parameter("min"), op.parameter("max"))}
 
 
 def lowering_patterns(target: Target) -> list[PatternSet]:
     """The phases, for the data sheet of one mode."""
+    products = {"ncnn.InnerProduct": {"bias_term": 1}, "ncnn.Gemm": {"constant_broadcast_type_C": 4}}
     fusions = [
-        _Fusion("ncnn-fuse-activation", ("ncnn.ReLU", "ncnn.Clip"), _activation),
-        _Fusion("ncnn-fuse-bias", ("ncnn.BinaryOp",), _bias),
-        _Fusion("ncnn-fuse-reshape", RESHAPES, _reshape),
+        FuseActivation(sorted(CODES.takes), {"ncnn.ReLU": _rectifier, "ncnn.Clip": _clip}),
+        FuseBias(products, "ncnn.MemoryData", "ncnn.BinaryOp", lambda op: op.parameter("op_type") == 0, ["activation_type"]),
+        ComposeShapes(["ncnn.Reshape", "ncnn.Flatten"]),
     ]
     return [
         group_patterns(target, EMITTERS),
         PatternSet(fusions, "ncnn-fusions"),
         PatternSet([AbsorbEncode(CODES)], "ncnn-codes"),
-        PatternSet([SplitFanout("ncnn.Split")], "ncnn-fanout"),
+        PatternSet([SplitFanout(CODES.split)], "ncnn-fanout"),
     ]
+
+
+def verify_lowered(module: ModuleOp, ctx: Context) -> None:
+    """Raise a QirError with every blob that ncnn would misread; warn of convolutions whose sums may overflow."""
+    check_blobs(module, CODES)
+    for op in module.walk():
+        if isinstance(op, RecordOp) and op.name in CONVOLUTIONS and op.parameter("int8_scale_term"):
+            groups = op.parameter("group") if op.name == CONVOLUTIONS[1] else 1
+            codes = array_of(op.operands[1])
+            why = "" if codes is None else overflowing(op.parameter, groups, codes)
+            if why:
+                ctx.warning(op.location, f"{op.name} may overflow in ncnn's Winograd kernel: {why}", "write featmask = 64")

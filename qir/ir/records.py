@@ -15,6 +15,7 @@ results, by symbol, `unit` where the value is no codes.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ from qir.ir.definition import (
 )
 from qir.ir.verifier import Verifier
 
-__all__ = ["Record", "RecordOp", "records"]
+__all__ = ["Record", "RecordOp", "numbered_records", "records"]
 
 
 class RecordOp(Operation):
@@ -95,6 +96,27 @@ class Record:
 def records(dialect: str, doc: str, table: Mapping[str, Record]) -> Dialect:
     """The dialect of a table. Raises TypeError for a default of another type than those of a `Record`."""
     return Dialect(dialect, [_operation(f"{dialect}.{name}", record) for name, record in table.items()], doc=doc)
+
+
+def numbered_records(
+    dialect: str, doc: str, table: Mapping[str, tuple[str, str, str, str]]
+) -> tuple[Dialect, dict[str, dict[str, int]]]:
+    """The dialect of a format that numbers its parameters, and these numbers by record and parameter.
+
+    A row is operands, results, parameters and what it is. A parameter is ``name:number=default``; without a default it
+    is 0: ``"slope:0=0.0 axes:3=() keepdims:4"``.
+    """
+    numbers: dict[str, dict[str, int]] = {}
+    made: dict[str, Record] = {}
+    for name, (operands, results, parameters, what) in table.items():
+        defaults: dict[str, Any] = {}
+        numbers[name] = {}
+        for parameter in parameters.split():
+            title, _, rest = parameter.partition(":")
+            number, _, default = rest.partition("=")
+            numbers[name][title], defaults[title] = int(number), ast.literal_eval(default or "0")
+        made[name] = Record(operands, results, what, **defaults)
+    return records(dialect, doc, made), numbers
 
 
 def _operation(name: str, record: Record) -> type[Operation]:

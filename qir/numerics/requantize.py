@@ -11,7 +11,7 @@ from qir.numerics.codec import storage_dtype
 from qir.numerics.rounding import round_
 from qir.numerics.scheme import Scheme
 
-__all__ = ["requantize"]
+__all__ = ["requantize", "scaled_sums", "truncated_codes"]
 
 
 def requantize(acc: Tensor, multiplier: Any, zero: Any, scheme: Scheme, mode: str | None = None) -> Tensor:
@@ -28,3 +28,24 @@ def requantize(acc: Tensor, multiplier: Any, zero: Any, scheme: Scheme, mode: st
     if isinstance(z, Tensor):
         z = z.to(acc.device, torch.float32)
     return q.add_(z).clamp_(scheme.qmin, scheme.qmax).to(storage_dtype(scheme))
+
+
+def scaled_sums(acc: Tensor, multiplier: Tensor, bias: Tensor | None = None, fused: bool = False) -> Tensor:
+    """``fl(fl(float(acc) * m) + b)`` in float32, or with `fused` ``fl(float(acc) * m + b)``, rounded once, as processors
+    with a fused multiply-add have it (through float64, which holds the product exactly; its sum is rounded before the
+    result is, which shows once in 2**29 numbers)."""
+    v = acc.to(torch.float32)
+    if bias is None:
+        return v * multiplier
+    if not fused:
+        return v * multiplier + bias
+    return (v.to(torch.float64) * multiplier.to(torch.float64) + bias.to(torch.float64)).to(torch.float32)
+
+
+def truncated_codes(v: Tensor, qmin: int, qmax: int) -> Tensor:
+    """``clip(trunc(fl(v + copysign(1/2, v))), qmin, qmax)`` as int8: half away from zero, by an addition in float32.
+
+    The conversion to int32 turns what is beyond it, and NaN, into the smallest number.
+    """
+    shifted = torch.trunc(v + torch.copysign(torch.full_like(v, 0.5), v))
+    return torch.where(shifted.abs() < 2.0**31, shifted.clamp(qmin, qmax), float(qmin)).to(torch.int8)

@@ -1,0 +1,189 @@
+"""Emitters for runtimes that know no batch: a value is a blob of one sample, with sizes called w, h, d and c.
+
+Axis `a` of ONNX is `a - 1` here, and what mixes samples has no record (an emitter gives None). In the module values
+keep their batch axis, so that the interpreter runs many samples at once. Kernels: `qir.interpreter.batchless`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from qir.ir import TensorType, Value
+from qir.passes.lower.groups import Emitter, Group, record
+from qir.passes.lower.reading import array_of, axis_of, integers, ranges_of_slice, shape_of
+from qir.rewrite import Rewriter
+
+__all__ = ["AXES", "Batchless", "emit", "layer", "sample_axes", "sample_axis", "type_of"]
+
+AXES = {1: "w", 2: "hw", 3: "chw", 4: "cdhw"}
+"""A blob's axes from the outermost on, as ONNX counts."""
+
+
+def type_of(value: Value) -> TensorType:
+    """The type of a tensor."""
+    assert isinstance(value.type, TensorType)
+    return value.type
+
+
+def emit(
+    rewriter: Rewriter, name: str, operands: Sequence[Value | None], gives: TensorType, quant: Sequence[str | None] = (),
+    **parameters: Any,
+) -> Value:  # fmt: skip
+    """The result of a new record."""
+    return record(rewriter, name, operands, gives, parameters, quant).result
+
+
+def layer(name: str, count: int = 1, **parameters: Any) -> Emitter:
+    """An emitter of a float record of the first `count` operands.
+
+    Parameters are values, or functions of the group; where one gives None there is no record for the operation.
+    """
+
+    def emit_one(group: Group, rewriter: Rewriter) -> Value | None:
+        given = {key: value(group) if callable(value) else value for key, value in parameters.items()}
+        if None in given.values():
+            return None
+        return emit(rewriter, name, group.operands[:count], type_of(group.result), **given)
+
+    emit_one.__doc__ = f"The record {name}."
+    return emit_one
+
+
+def sample_axis(group: Group) -> int | None:
+    """ONNX's attribute `axis` as an axis of the blob; None for the batch."""
+    return axis_of(group.op) - 1 if axis_of(group.op) else None
+
+
+def sample_axes(group: Group) -> tuple[int, ...] | None:
+    """The axes of a reduction as axes of the blob; None where the batch is among them."""
+    rank, axes = len(shape_of(group.operands[0])), integers(group.op, 1, "axes")
+    found = tuple(a % rank - 1 for a in axes or range(rank))
+    return None if -1 in found else found
+
+
+def _part(of: Callable[[int, range], int]) -> Callable[[Group], tuple[int, ...] | None]:
+    """A number for each axis that a Slice names; None where it takes every other element, or samples."""
+
+    def parameter(group: Group) -> tuple[int, ...] | None:
+        ranges = ranges_of_slice(group.op)
+        if not ranges or 0 in ranges or any(r.step != 1 for r in ranges.values()):
+            return None
+        return tuple(of(axis, r) for axis, r in ranges.items())
+
+    return parameter
+
+
+@attrs.frozen
+class Batchless:
+    """The emitters of what moves and combines blobs.
+
+    - `names`: the records by what they do: ``data`` (a constant as a blob; parameters w, h, d, c), ``reshape`` (the
+      same parameters), ``flatten``, ``permute`` (`order_type`, a position in `orders`), ``crop`` (`starts`, `ends`,
+      `axes`), ``concat`` (`axis`), ``matmul``, ``binary`` (`op_type`; with one operand `with_scalar` and `scalar`).
+    - `kinds`: the `op_type` of ONNX's operators; `reverse`: of those that do not commute, with operands exchanged.
+    - `orders`: by the number of axes, the letters of the axes that the result's come from, from the innermost on.
+    """
+
+    names: Mapping[str, str]
+    kinds: Mapping[str, int]
+    reverse: Mapping[int, int]
+    orders: Mapping[int, Sequence[str]]
+
+    # ------------------------------------------------------------ parts
+    def blob(self, rewriter: Rewriter, value: Value | None, rank: int) -> Value | None:
+        """A value as a blob of `rank` axes: constants become data of that rank.
+
+        None for values of another rank, and for constants that differ by sample.
+        """
+        array = array_of(value)
+        if array is None or value is None:
+            return value if len(shape_of(value)) == rank + 1 else None
+        if array.ndim == rank + 1 and array.shape[0] == 1:
+            array = array[0]
+        if array.ndim > rank or rank not in AXES:
+            return None
+        sizes = (1,) * (rank - array.ndim) + array.shape
+        data = rewriter.constant(np.ascontiguousarray(array, np.float32).reshape((1, *sizes)), value.name)
+        return emit(rewriter, self.names["data"], [data], type_of(data), **dict(zip(AXES[rank], sizes, strict=True)))
+
+    def reshaped(self, rewriter: Rewriter, x: Value | None, type: TensorType) -> Value | None:
+        """`x` in the shape of `type`, sample by sample; None where that is not possible or sizes are not known."""
+        old, new = shape_of(x)[1:], (type.shape or ())[1:]
+        known = [n for n in (*old, *new) if n is not None]
+        if x is None or len(known) < len(old) + len(new) or len(new) not in AXES:
+            return None
+        if math.prod(known[: len(old)]) != math.prod(known[len(old) :]):
+            return None
+        if old == new:
+            return x
+        if len(new) == 1:
+            return emit(rewriter, self.names["flatten"], [x], type)
+        return emit(rewriter, self.names["reshape"], [x], type, **dict(zip(AXES[len(new)], new, strict=True)))
+
+    # ------------------------------------------------------------ emitters
+    def emit_reshape(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """Another shape of each sample."""
+        return self.reshaped(rewriter, group.operands[0], type_of(group.result))
+
+    def emit_binary(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """Two blobs of one rank, or a blob and a number."""
+        (a, b), type = group.operands[:2], type_of(group.result)
+        kind = self.kinds[group.op.name.rpartition(".")[2]]
+        for x, other, code in ((a, b, kind), (b, a, self.reverse.get(kind, kind))):
+            number = array_of(other)
+            if number is not None and number.size == 1 and shape_of(x) == type.shape:
+                scalar = {"with_scalar": 1, "scalar": float(number.reshape(()))}
+                return emit(rewriter, self.names["binary"], [x], type, op_type=code, **scalar)
+        order = (b, a) if array_of(a) is not None and kind not in self.reverse else (a, b)
+        blobs = [self.blob(rewriter, v, len(type.shape or ()) - 1) for v in order]
+        return None if None in blobs else emit(rewriter, self.names["binary"], blobs, type, op_type=kind)
+
+    def emit_matmul(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """A product of two blobs of matrices."""
+        ranks = [max(2, len(shape_of(v)) - (array_of(v) is None)) for v in group.operands]
+        blobs = [self.blob(rewriter, v, rank) for v, rank in zip(group.operands, ranks, strict=True)]
+        return None if None in blobs else emit(rewriter, self.names["matmul"], blobs, type_of(group.result))
+
+    def emit_concat(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """Blobs, and constants, one behind the other."""
+        axis, rank = sample_axis(group), len(shape_of(group.result)) - 1
+        blobs = [self.blob(rewriter, v, rank) for v in group.operands]
+        if axis is None or None in blobs:
+            return None
+        return emit(rewriter, self.names["concat"], blobs, type_of(group.result), axis=axis)
+
+    def emit_split(self, group: Group, rewriter: Rewriter) -> list[Value] | None:
+        """A crop for each part."""
+        axis, end, made = axis_of(group.op, 0), 0, []
+        for result in group.results:
+            size = shape_of(result)[axis]
+            if axis == 0 or size is None:
+                return None
+            place = {"starts": (end,), "ends": (end + size,), "axes": (axis - 1,)}
+            made.append(emit(rewriter, self.names["crop"], group.operands[:1], type_of(result), **place))
+            end += size
+        return made
+
+    def order(self, group: Group) -> int | None:
+        """The `order_type` of a Transpose; None where it moves the batch."""
+        perm, rank = group.op.attr("perm", ()), len(shape_of(group.result)) - 1
+        if rank not in self.orders or not perm or perm[0] != 0:
+            return None
+        return self.orders[rank].index("".join(AXES[rank][p - 1] for p in reversed(perm[1:])))
+
+    def emitters(self) -> dict[str, Emitter]:
+        """All of them, by ONNX operation type."""
+        crop = {"starts": _part(lambda axis, r: r.start), "ends": _part(lambda axis, r: r.start + len(r)),
+                "axes": _part(lambda axis, r: axis - 1)}  # fmt: skip
+        shapes = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
+        return {
+            **dict.fromkeys(shapes, self.emit_reshape), **dict.fromkeys(self.kinds, self.emit_binary),
+            "MatMul": self.emit_matmul, "Concat": self.emit_concat, "Split": self.emit_split,
+            "Slice": layer(self.names["crop"], **crop),
+            "Transpose": layer(self.names["permute"], order_type=self.order),
+        }  # fmt: skip
