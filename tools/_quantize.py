@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qir.ir import Context, Operation, Severity
+from qir.ir import Context, Operation, QirError, Severity
 from qir.passes import Instrumentation, Pass
 from qir.passes.progress import Progress
 from qir.tools._terminal import Bars, Streams, Usage, console, existing
@@ -48,32 +48,37 @@ def quantize_command(args: Namespace, streams: Streams) -> int:
     model = existing(args.model)
     out = Path(args.output) if args.output else Path(f"{model.stem}-{args.target}")
     ctx = Context(allow_unregistered=True)
-    with Bars(streams.stderr) as bars:
-        ctx.extensions[Progress] = bars
-        result = quantize(
-            model,
-            args.target,
-            args.data,
-            out,
-            options={
-                **_settings(args.settings),
-                "method": args.method,
-                "only": tuple(args.only),
-                "exclude": tuple(args.exclude),
-                "format": args.format,
-                "mode": args.mode,
-                "profile": args.profile,
-                "io": args.io,
-                "device": args.device,
-                "seed": args.seed,
-            },
-            pipeline=args.pipeline,
-            evaluate=args.eval,
-            ctx=ctx,
-            unchecked=args.unchecked,
-            strict=args.strict,
-            watchers=[_PassBar(bars)],
-        )
+    try:
+        with Bars(streams.stderr) as bars:
+            ctx.extensions[Progress] = bars
+            result = quantize(
+                model,
+                args.target,
+                args.data,
+                out,
+                options={
+                    **_settings(args.settings),
+                    "method": args.method,
+                    "only": tuple(args.only),
+                    "exclude": tuple(args.exclude),
+                    "format": args.format,
+                    "mode": args.mode,
+                    "profile": args.profile,
+                    "io": args.io,
+                    "device": args.device,
+                    "seed": args.seed,
+                },
+                pipeline=args.pipeline,
+                evaluate=args.eval,
+                ctx=ctx,
+                unchecked=args.unchecked,
+                strict=args.strict,
+                watchers=[_PassBar(bars)],
+            )
+    except QirError:  # what was left undone on the way may be the reason
+        if wanted is not None:
+            _diagnostics(ctx, wanted, streams)
+        raise
     _say(result, model, args.report, streams)
     _diagnostics(ctx, wanted, streams)
     return 0

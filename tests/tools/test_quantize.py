@@ -212,6 +212,16 @@ def fails(*argv: str | Path) -> str:
     return errors.getvalue()
 
 
+def test_remarks_are_there_where_the_job_fails(model: Path, calib: Path, tmp_path: Path) -> None:
+    """The error names what cannot be done; why it came to that is in the remarks."""
+    pipeline = "annotate{target=onnxruntime exclude=/stem},calibrate{data=gone.npz}"
+    base = ("quantize", model, "--target", "onnxruntime", "--data", calib, "-o", tmp_path, "--pipeline", pipeline)
+    assert "remark" not in fails(*base)
+    said = fails(*base, "--remarks", "stays float")
+    assert "[/stem] annotate: onnx.Conv stays float: left out by exclude=/stem" in said
+    assert said.index("remark (missed)") < said.index("error: ")
+
+
 def test_strict_names_the_node_that_stays_float(model: Path, calib: Path, tmp_path: Path) -> None:
     """An operation that the target has nothing for: a remark, or an error; --exclude takes it as it is."""
     proto = onnx.load(model)

@@ -55,10 +55,7 @@ def left_over(op: Operation, target: Target) -> Diagnostic | None:
             hint="run materialise and the target's lowering before verify-target",
         )  # fmt: skip
     if dialect == "onnx" and dialect not in target.held:
-        return Diagnostic(
-            Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}': it has no record for it",
-            hint=f"replace the operation in the model; `qir targets {target.name}` lists what the target has",
-        )  # fmt: skip
+        return _without_record(op, target)
     ours = dialect == target.dialect or dialect in target.held
     if op.is_registered and not ours and "." not in op.name.partition(".")[2]:
         return Diagnostic(
@@ -66,3 +63,14 @@ def left_over(op: Operation, target: Target) -> Diagnostic | None:
             hint=f"lower the module for {target.name}, or verify it for the target that it was lowered for",
         )  # fmt: skip
     return None
+
+
+def _without_record(op: Operation, target: Target) -> Diagnostic:
+    """Why a target has no record for an operation of the model, as far as its data sheet says so."""
+    hint = f"replace the operation in the model; `qir targets {target.name}` lists what the target has"
+    rule, reason = target.choose(op)
+    if rule is not None and rule.role != "float":
+        why, hint = "in float, only on integers", "--remarks says why it stayed float: an --exclude, or an operand"
+        return Diagnostic(Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}' {why}", hint=hint)
+    why = reason if target.rules_for(op.name) and reason else "it has no record for it"
+    return Diagnostic(Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}': {why}", hint=hint)

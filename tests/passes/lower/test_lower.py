@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 
 from qir.interpreter import Plan
 from qir.ir import Context, QirError, verify
 from qir.passes import run_pipeline
-from qir.target import Target
+from qir.rewrite import PatternSet
+from qir.target import _REGISTERED, Target
 from qir.text import parse_module, print_module
 
 NET = """
@@ -65,6 +67,20 @@ def test_an_operation_without_a_record_is_an_error(toy: Target, ctx: Context) ->
     with pytest.raises(QirError, match=r"toy cannot run 'onnx.Tanh': it has no record for it") as caught:
         lowered(text, ctx, "lower{target=toy}")
     assert "act" in str(caught.value.diagnostics[0].location)
+
+
+def test_the_error_says_what_the_data_sheet_lacks(toy: Target, ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operation in float that has a record for codes alone, and one that does not meet its rule."""
+    monkeypatch.setitem(_REGISTERED, "toy", attrs.evolve(toy, patterns=lambda target: PatternSet([], "none")))
+    with pytest.raises(QirError) as caught:
+        computed = NET.replace("onnx.Conv(%r, %w2)", "onnx.Conv(%r, %r)").replace("3x3x1x1xf32>) ->", "1x3x4x4xf32>) ->")
+        lowered(computed, ctx, "lower{target=toy}")
+    said = [d.message for d in caught.value.diagnostics]
+    assert said == [
+        "toy cannot run 'onnx.Conv' in float, only on integers",
+        "toy cannot run 'onnx.Relu': it has no record for it",
+        "toy cannot run 'onnx.Conv': W is not a constant",
+    ]
 
 
 def test_a_promised_fusion_that_does_not_happen_is_an_error(toy: Target, ctx: Context, tmp_path) -> None:  # type: ignore[no-untyped-def]
