@@ -73,8 +73,8 @@ def test_the_error_says_what_the_data_sheet_lacks(toy: Target, ctx: Context, mon
     """An operation in float that has a record for codes alone, and one that does not meet its rule."""
     monkeypatch.setitem(_REGISTERED, "toy", attrs.evolve(toy, patterns=lambda target: PatternSet([], "none")))
     with pytest.raises(QirError) as caught:
-        computed = NET.replace("onnx.Conv(%r, %w2)", "onnx.Conv(%r, %r)").replace("3x3x1x1xf32>) ->", "1x3x4x4xf32>) ->")
-        lowered(computed, ctx, "lower{target=toy}")
+        text = NET.replace("onnx.Conv(%r, %w2)", "onnx.Conv(%r, %r)").replace("3x3x1x1xf32>) ->", "1x3x4x4xf32>) ->")
+        lowered(text, ctx, "lower{target=toy}")
     said = [d.message for d in caught.value.diagnostics]
     assert said == [
         "toy cannot run 'onnx.Conv' in float, only on integers",
