@@ -30,7 +30,8 @@ def chip() -> Iterator[None]:
     rules = tuple(attrs.evolve(r, output="always") if r.role == "compute" else r for r in sheet.rules)
     schemes = {**sheet.schemes, "activation": Scheme(storage="i8")}
     pipeline = f"{START},annotate{{target=cli-chip}},calibrate{{data={{data}}}},materialise"
-    register_target(attrs.evolve(sheet, name="cli-chip", schemes=schemes, rules=rules, pipeline=pipeline))
+    changes = {"schemes": schemes, "rules": rules, "pipeline": pipeline, "runtime": None, "io": ("float",)}
+    register_target(attrs.evolve(sheet, name="cli-chip", **changes))
     yield
     from qir import target
 
@@ -129,3 +130,8 @@ def test_codes_in_and_out_by_one_option(calib: Path, tmp_path: Path) -> None:
 def test_a_pipeline_without_integers_has_no_integer_inputs(calib: Path) -> None:
     with pytest.raises(QirError, match="makes no integers: its inputs and outputs are floats"):
         quantize(EXAMPLES / "digits.onnx", "onnxruntime", calib, io="integer", pipeline="canonicalize")
+
+
+def test_a_target_of_floats_takes_no_codes(calib: Path) -> None:
+    with pytest.raises(QirError, match="inputs and outputs of an artifact for cli-chip are float only, not integer"):
+        quantize(EXAMPLES / "digits.onnx", "cli-chip", calib, io="integer")

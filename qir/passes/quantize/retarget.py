@@ -175,7 +175,8 @@ class _Transfer:
         elif len(constants) == len(edges):
             self.fresh.add(new.sym_name)
             grid = f", which are on the grid of {self.was}" if self.on_grid else ""
-            what = "is left to calibrate" if self.weights == "later" else "is found again, from the constant's numbers"
+            found = "is found again, from" if old else "is found from"
+            what = "is left to calibrate" if self.weights == "later" else f"{found} the constant's numbers"
             self.say(new, edges, old, f"its scale {what}{grid}")
         else:
             self.convert(new, scheme, edges, old, missing, constants)

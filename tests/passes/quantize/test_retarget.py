@@ -283,6 +283,33 @@ def test_a_dynamic_quantizer_needs_no_range() -> None:
     assert any("missed: @x on 'x'" in r for r in remarks[id(back)])
 
 
+def test_a_materialised_dynamic_quantizer_comes_back() -> None:
+    module = run(CONV, "retarget{target=dynamic}")
+    stored = run(module, "materialise")
+    assert any(op.name == "qsim.encode_dynamic" for op in stored.walk())
+    assert difference(stored, run(stored, "retarget{target=dynamic},materialise")) is None
+
+
+def test_fakes_in_a_subgraph_go_and_are_named() -> None:
+    """annotate leaves subgraphs in float, whoever quantized what is in them before."""
+    text = f"""
+    module attributes {{onnx.opset = {{ai.onnx = 17 : i64}}, qir.target = "chip"}} {{
+      qsim.quantizer @x : i8 symmetric per_tensor scale(0.5)
+      func.func @main(%x: {T}, %c: tensor<i1>) -> {T} {{
+        %y = onnx.If(%c) ({{
+          %0 = qsim.fake %x by @x : {T}
+          onnx.Yield(%0) : ({T}) -> ()
+        }}, {{
+          onnx.Yield(%x) : ({T}) -> ()
+        }}) : (tensor<i1>) -> {T}
+        return %y : {T}
+      }}
+    }}"""
+    module = run(text, "retarget{target=onnxruntime}")
+    assert not quantizers(module) and not any(op.name.startswith("qsim.") for op in module.walk())
+    assert any("'x' is read in float: chip quantized it by @x" in r for r in remarks[id(module)])
+
+
 def test_a_scale_that_the_kernel_fixes_stays_fixed() -> None:
     edited = CONV.replace("onnx.Tanh", "onnx.Sigmoid")
     module = run(edited, "retarget{target=sigmoid}")
