@@ -175,9 +175,9 @@ class _Transfer:
         elif len(constants) == len(edges):
             self.fresh.add(new.sym_name)
             grid = f", which are on the grid of {self.was}" if self.on_grid else ""
-            found = "is found again, from" if old else "is found from"
-            what = "is left to calibrate" if self.weights == "later" else f"{found} the constant's numbers"
-            self.say(new, edges, old, f"its scale {what}{grid}")
+            again = "again, " if old else ""
+            what = "left to calibrate" if self.weights == "later" else f"found {again}from the constant's numbers"
+            self.say(new, edges, old, f"its scale is {what}{grid}")
         else:
             self.convert(new, scheme, edges, old, missing, constants)
 
