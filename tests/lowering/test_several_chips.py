@@ -62,7 +62,7 @@ def test_what_was_calibrated_for_one_runs_on_the_other(
     """The data is there for ranges that the first one had no need of; nothing that is known is found anew."""
     module = calibrated[first]
     result = quantize(module, second, calib, tmp_path, evaluate=accuracy)
-    assert f"retarget{{target={second}}}" in result.pipeline
+    assert f"retarget{{target={second} weights=later}},calibrate{{" in result.pipeline
     assert result.scores["quantized"] >= 0.96
 
 
