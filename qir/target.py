@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact", "Axis", "Bias", "Constraint", "Data", "Demand", "Fused", "Rule", "Runtime", "Scheme", "Target",
-    "Tolerance", "Weight", "attribute_is", "constant_of", "get_target", "is_constant", "is_installed", "late",
-    "list_targets", "node_name", "operand_indices", "register_target", "render_target", "targets_for",
+    "Tolerance", "Weight", "attribute_is", "constant_of", "get_target", "installed", "is_constant", "is_installed",
+    "late", "list_targets", "node_name", "operand_indices", "register_target", "render_target", "targets_for",
 ]  # fmt: skip
 
 Role = Literal["compute", "follow", "move", "float"]
@@ -76,6 +76,20 @@ def late(path: str) -> Callable[..., Any]:
         return getattr(importlib.import_module(module), name)(*args, **keywords)
 
     return call
+
+
+def installed(*distributions: str) -> Callable[[], str | None]:
+    """A function for `Runtime.version`: the version of the first of these distributions that is installed, or None."""
+
+    def found() -> str | None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        for name in distributions:
+            with suppress(PackageNotFoundError):
+                return version(name)
+        return None
+
+    return found
 
 
 # ---------------------------------------------------------------- the words of a data sheet

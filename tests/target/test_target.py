@@ -21,6 +21,7 @@ from qir.target import (
     Weight,
     attribute_is,
     get_target,
+    installed,
     list_targets,
     register_target,
     render_target,
@@ -151,3 +152,10 @@ def test_operators_of_other_domains_have_rules_by_their_full_name() -> None:
 @pytest.mark.parametrize("name", ["rules.py"])
 def test_the_data_sheet_is_short(name: str, repo: Path) -> None:
     assert len((repo / "lowering" / "onnxruntime" / name).read_text().splitlines()) < 260
+
+
+def test_the_version_of_what_is_installed() -> None:
+    from importlib.metadata import version
+
+    assert installed("no-such-distribution", "onnx")() == version("onnx")
+    assert installed("no-such-distribution")() is None
