@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from qir.dialects.onnx_types import STRING
+from qir.dialects.qsim import IO
 from qir.interpreter.values import as_tensor, torch_dtype
 from qir.ir import BlockArgument, OpaqueType, Operation, TensorType, fail
 
@@ -92,7 +93,11 @@ def _check_type(function: Operation, name: str, argument: BlockArgument, value: 
         wanted = torch_dtype(type.element)
         if value.dtype != wanted:
             given = str(value.dtype).removeprefix("torch.")
-            wrong(f"is {given}, but the model wants {type}", f"convert it to {str(wanted).removeprefix('torch.')}")
+            quantizer = _quantizer_of(function, argument)
+            hint = f"convert it to {str(wanted).removeprefix('torch.')}"
+            if quantizer is not None and value.dtype.is_floating_point:
+                hint = f"it takes codes of {quantizer}: qir.interpreter.codes.encode_inputs makes them of floats"
+            wrong(f"is {given}, but the model wants {type}", hint)
         shape = tuple(value.shape)
     if type.shape is None:
         return
@@ -109,6 +114,13 @@ def _check_type(function: Operation, name: str, argument: BlockArgument, value: 
             wrong(f"is {spelled}, but the model wants {type}", hint)
         if given_size == 0 and wanted_size is None:
             wrong(f"is empty ({spelled})", "give at least one element along every axis")
+
+
+def _quantizer_of(function: Operation, argument: BlockArgument) -> Any:
+    """The quantizer whose codes an argument is, None for one that is not."""
+    attributes = function.attr("arg_attrs", None) or ()
+    said = attributes[argument.index] if argument.index < len(attributes) else None
+    return said.get(IO) if isinstance(said, dict) else None
 
 
 def _check_symbols(function: Operation, index: int, name: str, value: Any, sizes: dict[str, tuple[int, str]]) -> None:
