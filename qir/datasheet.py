@@ -8,8 +8,8 @@ from qir.ir import FloatType, Operation, TensorType, Value, is_absent
 from qir.target import Constraint, constant_of, is_constant, operand_indices
 
 __all__ = [
-    "BOUNDS_KNOWN", "COLUMN_BIAS", "FLOAT_RESULT", "NO_MASK", "PADS_ZERO", "clamp_bounds", "computed", "constant",
-    "constant_or_absent", "operand_of", "rank_is",
+    "BOUNDS_KNOWN", "COLUMN_BIAS", "FLOAT_RESULT", "NO_MASK", "PADS_ZERO", "PLAIN_GEMM", "WINDOW_IS_IMAGE",
+    "axis_below", "clamp_bounds", "clips_to", "computed", "constant", "constant_or_absent", "operand_of", "rank_is",
 ]  # fmt: skip
 
 
@@ -82,6 +82,38 @@ FLOAT_RESULT = Constraint(
 )
 
 
+PLAIN_GEMM = Constraint(
+    "alpha and beta are 1, and A is not transposed",
+    "it has an alpha or beta, or transposes A",
+    lambda op: (op.attr("alpha", 1.0), op.attr("beta", 1.0), op.attr("transA", 0)) == (1.0, 1.0, 0),
+)
+
+
+def _sizes(op: Operation) -> tuple[int | None, ...]:
+    type = op.operands[0].type
+    return type.shape or () if isinstance(type, TensorType) else ()
+
+
+def axis_below(count: int, otherwise: str) -> Constraint:
+    """The axis that the attribute `axis` names (the last one by default) has fewer elements; else what happens."""
+
+    def holds(op: Operation) -> bool:
+        sizes, axis = _sizes(op), op.attr("axis", -1)
+        size = sizes[axis] if -len(sizes) <= axis < len(sizes) else None
+        return size is not None and size < count
+
+    return Constraint(
+        f"its axis has less than {count} elements", f"its axis may have {count} elements: {otherwise}", holds
+    )
+
+
+WINDOW_IS_IMAGE = Constraint(
+    "its window is the image",
+    "its window is not the image",
+    lambda op: tuple(op.attr("kernel_shape", ())) == _sizes(op)[2:] and not any(op.attr("pads") or ()),
+)
+
+
 # ---------------------------------------------------------------- what constants say
 def clamp_bounds(op: Operation) -> tuple[float, float] | None:
     """The bounds between which a Relu or Clip (at any opset) clamps; None for other operations, and computed bounds."""
@@ -105,6 +137,12 @@ def clamp_bounds(op: Operation) -> tuple[float, float] | None:
 BOUNDS_KNOWN = Constraint(
     "its bounds are constants", "its bounds are computed", lambda op: clamp_bounds(op) is not None
 )
+
+
+def clips_to(*bounds: tuple[float, float]) -> Constraint:
+    """A Relu or Clip between one of these pairs of numbers."""
+    text = " or ".join(f"{low:g} and {high:g}" for low, high in bounds)
+    return Constraint(f"it clips to {text}", f"it does not clip to {text}", lambda op: clamp_bounds(op) in bounds)
 
 
 def _no_mask(op: Operation) -> bool:

@@ -26,6 +26,7 @@ TARGET = Target(
     formats={"tflite": ""},
     patterns=late(f"{_HERE}.patterns:lowering_patterns"),
     export=late(f"{_HERE}.export:export"),
+    verify=late(f"{_HERE}.export:verify"),
     runtime=Runtime(
         "ai-edge-litert", "pip install ai-edge-litert", late(f"{_HERE}.runtime:version"), late(f"{_HERE}.runtime:run"),
         profiles=("xnnpack", "optimized", "reference", "micro"), suffixes=(".tflite",),

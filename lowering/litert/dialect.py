@@ -20,7 +20,7 @@ __all__ = ["ARRAYS", "CODES", "DIALECT", "Code"]
 class Code:
     """How a record is written: its table of options (the schema's union member), the attributes that are tensors with
     their positions among the operands, and its version by the element type of its data (``to i16``: of its result,
-    ``hybrid``: floats by codes, ``5-D``: more than four axes), 1 for all others."""
+    ``hybrid``: floats by codes, ``grouped``, ``5-D``: more than four axes, ``dims``: with keep_num_dims), else 1."""
 
     record: Record
     options: str = ""
@@ -42,12 +42,12 @@ MOVE = {"i8": 2, "i16": 4}
 CODES: Mapping[str, Code] = {
     # ------------------------------------------------------------ products
     "CONV_2D": Code(Record("x w b", doc="NHWC by OHWI; the channels of w say how many groups there are.", **CONV),
-                    "Conv2DOptions", {"i8": 3, "i16": 4, "i4": 7, "hybrid": 5}),
+                    "Conv2DOptions", {"i8": 3, "i16": 4, "i4": 7, "hybrid": 5, "grouped": 6}),
     "DEPTHWISE_CONV_2D": Code(Record("x w b", doc="NHWC by 1HWM, M = C depth_multiplier.", depth_multiplier=1, **CONV),
                               "DepthwiseConv2DOptions", {"i8": 3, "i16": 5, "i4": 7, "hybrid": 6}),
     "FULLY_CONNECTED": Code(Record("x w b?", doc="Rows of x by the transpose of w [out, in].", keep_num_dims=False,
                                    asymmetric_quantize_inputs=False, **ACT),
-                            "FullyConnectedOptions", {"i8": 4, "i16": 7, "i4": 10, "hybrid": 12}),
+                            "FullyConnectedOptions", {"i8": 4, "i16": 7, "i4": 10, "hybrid": 12, "dims": 5}),
     "BATCH_MATMUL": Code(Record("a b", adj_x=False, adj_y=False), "BatchMatMulOptions", I16),
     # ------------------------------------------------------------ elementwise
     "ADD": Code(Record("a b", **SUM16), "AddOptions", I16),
@@ -91,5 +91,10 @@ DIALECT = records("litert", "The operators of a .tflite file.", {name: code.reco
 ARRAYS = {what: f"litert.{name}" for what, name in {
     "transpose": "TRANSPOSE", "reshape": "RESHAPE", "pad": "PAD", "fill": "PADV2", "slice": "STRIDED_SLICE",
     "split": "SPLIT", "gather": "GATHER", "concat": "CONCATENATION", "softmax": "SOFTMAX", "mean": "MEAN", "sum": "SUM",
+    "conv": "CONV_2D", "depthwise": "DEPTHWISE_CONV_2D", "product": "FULLY_CONNECTED", "matmul": "BATCH_MATMUL",
+    "max_pool": "MAX_POOL_2D", "average_pool": "AVERAGE_POOL_2D", "sigmoid": "LOGISTIC", "leaky": "LEAKY_RELU",
+    **{name.lower(): name for name in (
+        "ADD", "SUB", "MUL", "DIV", "POW", "MAXIMUM", "MINIMUM", "RELU", "RELU6", "HARD_SWISH", "GELU", "TANH", "EXP",
+        "LOG", "SQRT", "ABS", "NEG", "QUANTIZE", "DEQUANTIZE", "DEPTH_TO_SPACE")},
 }.items()}  # fmt: skip
-"""The records that `qir.passes.lower.arrays` and `qir.interpreter.arrays` know by what they do."""
+"""The records by what they do, for the emitters and kernels of array records."""

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from qir.dialects.builtin import ModuleOp
-from qir.interpreter.quantizers import Quantization
+from qir.interpreter.lookup import symbols_of
+from qir.interpreter.quantizers import Quantization, quantization_of
 from qir.ir import Context, TensorType
 from qir.ir.files import whole_file
 from qir.ir.records import RecordOp
@@ -23,7 +24,7 @@ from qir.lowering.litert.runtime import schema
 from qir.passes.lower.program import Line, Program, program_of
 from qir.target import Artifact
 
-__all__ = ["export", "to_bytes", "version"]
+__all__ = ["export", "to_bytes", "verify", "version"]
 
 TYPES = {"f32": "FLOAT32", "f16": "FLOAT16", "i32": "INT32", "i64": "INT64", "i1": "BOOL", "i16": "INT16", "i8": "INT8",
          "i4": "INT4", "ui8": "UINT8"}  # fmt: skip
@@ -46,7 +47,13 @@ def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: A
 
 def to_bytes(module: ModuleOp) -> bytes:
     """The flatbuffer of a lowered module. Raises QirError for a type that TFLite does not have."""
-    import flatbuffers
+    from flatbuffers import Builder
+
+    class Aligned(Builder):  # type: ignore[misc]
+        """Vectors begin at multiples of 16 bytes, as the schema asks for data: chips read it in place."""
+
+        def StartVector(self, size: int, count: int, alignment: int) -> Any:
+            return super().StartVector(size, count, max(alignment, 16) if size == 1 else alignment)
 
     s, program = schema(), program_of(module)
     model, graph, writer = s.ModelT(), s.SubGraphT(), _Writer(s, program)
@@ -55,7 +62,7 @@ def to_bytes(module: ModuleOp) -> bytes:
     graph.tensors, graph.name = writer.tensors, "main"
     model.version, model.description, model.subgraphs, model.buffers = 3, "qir", [graph], writer.buffers
     model.operatorCodes = [_code(s, name, number) for name, number in writer.codes]
-    builder = flatbuffers.Builder(1 << 20)
+    builder = Aligned(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
@@ -143,10 +150,22 @@ def version(op: RecordOp) -> int:
     """The lowest operator version that has what the record uses."""
     versions = CODES[op.name.partition(".")[2]].versions
     types = [v.type for v in (*op.operands[:2], op.results[0]) if isinstance(v.type, TensorType)]
-    elements = [str(t.element) for t in types]
+    elements, shapes = [str(t.element) for t in types], [t.shape or () for t in types]
     kinds = [f"to {elements[-1]}", elements[0], ""]
     if "hybrid" in versions and elements[1] != elements[0]:
         kinds[:1] = ["i4"] if elements[1] == "i4" else ["hybrid"] if elements[0] == "f32" else []
-    if (types[0].rank or 0) > 4:
-        kinds.insert(0, "5-D")
-    return next((versions[kind] for kind in kinds if kind in versions), 1)
+    grouped = "grouped" in versions and shapes[0][-1:] != shapes[1][-1:]
+    kinds[:0] = [*(["grouped"] if grouped else []), *(["5-D"] if len(shapes[0]) > 4 else [])]
+    found = next((versions[kind] for kind in kinds if kind in versions), 1)
+    return max(found, versions["dims"]) if op.attr("keep_num_dims", False) else found
+
+
+def verify(module: ModuleOp, ctx: Context) -> None:
+    """Warn of convolutions and products that XNNPACK does not load: ``sx * sw / sy`` must be below 256."""
+    symbols = symbols_of(module)
+    for op in module.walk():
+        if isinstance(op, RecordOp) and "hybrid" in CODES[op.name.partition(".")[2]].versions:
+            scales = [q.scale.max() for i in (0, 1, -1) if (q := quantization_of(op, i, symbols.get)) is not None]
+            if len(scales) == 3 and float(scales[0] * scales[1] / scales[2]) >= 256:
+                message = "its result's scale is so small that XNNPACK refuses the whole file"
+                ctx.warning(op.location, message, "run it by the other kernels, or give the result a wider range")

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qir.datasheet import COLUMN_BIAS, FLOAT_RESULT, clamp_bounds, computed, constant, constant_or_absent, rank_is
-from qir.ir import Operation, TensorType
+from qir import datasheet as d
 from qir.numerics.scheme import Granularity, Scheme
-from qir.target import Axis, Bias, Constraint, Data, Fused, Rule, Weight
+from qir.target import Axis, Bias, Data, Fused, Rule, Weight
 
 __all__ = ["MODES", "RULES", "SCHEMES"]
 
@@ -28,23 +27,7 @@ MODES: Mapping[str, Mapping[str, Scheme | None]] = {
 }
 
 
-def _covers(op: Operation) -> bool:
-    """Whether one window is the whole image."""
-    type = op.operands[0].type
-    sizes = type.shape[2:] if isinstance(type, TensorType) and type.shape is not None else ()
-    return tuple(op.attr("kernel_shape")) == tuple(sizes) and not any(op.attr("pads") or ())
-
-
-def _clip(low: float, high: float) -> Constraint:
-    text = f"{low:g} and {high:g}"
-    return Constraint(f"it clips to {text}", f"it does not clip to {text}", lambda op: clamp_bounds(op) == (low, high))
-
-
-PLAIN = Constraint(
-    "alpha and beta are 1, and A is not transposed", "it has an alpha or beta, or transposes A",
-    lambda op: (op.attr("alpha", 1.0), op.attr("beta", 1.0), op.attr("transA", 0)) == (1.0, 1.0, 0),
-)  # fmt: skip
-ACTIVATIONS = (Fused("Relu"), Fused("Clip", (_clip(0.0, 6.0),)), Fused("Clip", (_clip(-1.0, 1.0),)))
+ACTIVATIONS = (Fused("Relu"), Fused("Clip", (d.clips_to((0.0, 6.0), (-1.0, 1.0)),)))
 GEMM_ROWS = Axis("one scale per column (axis 0 if transB, else 1)", lambda op, value: 0 if op.attr("transB", 0) else 1)
 COLUMNS = Axis("one scale per column", lambda op, value: 1)
 X = Data("activation")
@@ -54,33 +37,35 @@ RULES = (
     # ---------------------------------------------------------- compute
     Rule("Conv", "compute", {"X": X, "W": Weight("weight", axis=0), "B": Bias("bias", of=("X", "W"))},
          result="activation", output="always", fused=ACTIVATIONS,
-         where=(computed("X"), constant("W"), constant_or_absent("B"), rank_is("X", 4)),
+         where=(d.computed("X"), d.constant("W"), d.constant_or_absent("B"), d.rank_is("X", 4)),
          note="CONV_2D, DEPTHWISE_CONV_2D"),
     Rule("Gemm", "compute", {"A": X, "B": Weight("weight", axis=GEMM_ROWS), "C": Bias("bias", of=("A", "B"))},
          result="activation", output="always", fused=ACTIVATIONS,
-         where=(computed("A"), constant("B"), constant_or_absent("C"), COLUMN_BIAS, PLAIN),
+         where=(d.computed("A"), d.constant("B"), d.constant_or_absent("C"), d.COLUMN_BIAS, d.PLAIN_GEMM),
          note="FULLY_CONNECTED"),
     Rule("MatMul", "compute", {"A": X, "B": Weight("weight", axis=COLUMNS)}, result="activation", output="always",
-         fused=ACTIVATIONS, where=(computed("A"), constant("B"), rank_is("B", 2)), note="FULLY_CONNECTED"),
-    Rule(("GlobalAveragePool", "ReduceMean"), "compute", {0: X}, result="activation", output="always",
-         where=(FLOAT_RESULT,), modes=(*INT8, "int16x8"), note="MEAN"),
+         fused=ACTIVATIONS, where=(d.computed("A"), d.constant("B"), d.rank_is("B", 2)), note="FULLY_CONNECTED"),
+    Rule("GlobalAveragePool", "compute", {0: X}, result="activation", output="always",
+         where=(d.FLOAT_RESULT,), modes=(*INT8, "int16x8"), note="MEAN"),
     Rule("AveragePool", "compute", {"X": X}, result="activation", output="always", modes=(*INT8, "int16x8"),
-         where=(Constraint("the window is the image", "the window is not the image", _covers),), note="MEAN"),
+         where=(d.WINDOW_IS_IMAGE,), note="MEAN"),
     # ---------------------------------------------------------- follow
-    Rule("MatMul", "follow", {"A": X, "B": X}, result="activation", where=(computed("A"), computed("B")),
+    Rule("ReduceMean", "follow", {0: X}, result="activation", where=(d.FLOAT_RESULT,), note="MEAN"),
+    Rule("MatMul", "follow", {"A": X, "B": X}, result="activation", where=(d.computed("A"), d.computed("B")),
          modes=INT8, note="BATCH_MATMUL"),
     Rule(("Add", "Sub", "Mul"), "follow", {"A": X, "B": X}, result="activation", fused=ACTIVATIONS,
-         where=(FLOAT_RESULT,), note="of the operator's name"),
+         where=(d.FLOAT_RESULT,), note="of the operator's name"),
     Rule("Sigmoid", "follow", {"X": X}, result="activation", fixed=(1 / 256, -128), modes=INT8, note="LOGISTIC"),
     Rule("Tanh", "follow", {"input": X}, result="activation", fixed=(1 / 128, 0), modes=INT8, note="TANH"),
-    Rule("Softmax", "follow", {"input": X}, result="activation", fixed=(1 / 256, -128), modes=INT8, note="SOFTMAX"),
+    Rule("Softmax", "follow", {"input": X}, result="activation", fixed=(1 / 256, -128), modes=INT8,
+         where=(d.axis_below(512, "the reference and micro kernels abort"),), note="SOFTMAX"),
     Rule(("LeakyRelu", "Gelu"), "follow", {"X": X}, result="activation", modes=INT8, note="of the operator's name"),
-    Rule("Concat", "follow", {"inputs": X}, result="activation", share="always", where=(FLOAT_RESULT,),
+    Rule("Concat", "follow", {"inputs": X}, result="activation", share="always", where=(d.FLOAT_RESULT,),
          note="CONCATENATION: it copies codes"),
     # ---------------------------------------------------------- move
     Rule(("MaxPool", "AveragePool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather",
-          "Split"), "move", {0: X}, where=(FLOAT_RESULT,), note="on codes"),
-    Rule(("Pad", "DepthToSpace"), "move", {0: X}, where=(FLOAT_RESULT,), modes=INT8, note="on codes"),
+          "Split"), "move", {0: X}, where=(d.FLOAT_RESULT,), note="on codes"),
+    Rule(("Pad", "DepthToSpace"), "move", {0: X}, where=(d.FLOAT_RESULT,), modes=INT8, note="on codes"),
     # ---------------------------------------------------------- float
     Rule(("Relu", "Clip"), "float", note="behind a quantized operation they are fused into it"),
     Rule("LayerNormalization", "float", note="MEAN, SUB, MUL, ADD and RSQRT in float: XNNPACK has no 8-bit form"),

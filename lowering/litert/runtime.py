@@ -1,13 +1,10 @@
-"""The real runtimes: ai-edge-litert with its three kernel sets, and TFLite Micro, chosen by profile.
-
-Both are optional packages, imported at the first use; without them a diagnostic says how to install them.
-"""
+"""The real runtimes: ai-edge-litert with its three kernel sets, and TFLite Micro, chosen by profile."""
 
 from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +12,14 @@ import numpy as np
 
 from qir.ir import fail
 
-__all__ = ["check", "load", "run", "schema", "version"]
+__all__ = ["RESOLVERS", "parse", "run", "schema", "version"]
 
 RESOLVERS = {"xnnpack": "BUILTIN", "optimized": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
-MICRO = "pip install --no-deps tflite-micro pyyaml bitarray pillow"
+ARENA = 1 << 26
+"""Bytes for the tensors of TFLite Micro, which allocates nothing itself."""
 
 
-def _module(name: str, install: str = "pip install ai-edge-litert") -> Any:
+def _module(name: str, install: str = "pip install 'qir[litert]'") -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -49,78 +47,61 @@ def version() -> str | None:
 
 
 def parse(data: bytes, where: str) -> Any:
-    """The file as the schema's objects, read whole: the runtimes trust its offsets and indices. Raises QirError."""
-    if data[4:8] != b"TFL3":
-        fail(where, "it is no .tflite file: it does not bear the identifier TFL3")
+    """The file's only subgraph as the schema's objects. The runtimes trust offsets and indices, so all are read here.
+
+    Raises QirError for a file that is broken.
+    """
     try:
+        if data[4:8] != b"TFL3":
+            raise ValueError("it does not bear the identifier TFL3")
         model = schema().ModelT.InitFromPackedBuf(data)
         (graph,) = model.subgraphs
-        codes, count = len(model.operatorCodes), len(graph.tensors)
         for tensor in graph.tensors:
-            held = model.buffers[tensor.buffer].data
-            if held is not None and len(held) * 2 < math.prod(max(0, int(n)) for n in tensor.shape):
+            held, count = model.buffers[tensor.buffer].data, math.prod(int(n) for n in tensor.shape)
+            if count < 0 or (held is not None and 2 * len(held) < count):
                 raise ValueError(f"the tensor {tensor.name!r} has too little data")
-        for op in graph.operators:
-            indices = [*op.inputs, *op.outputs]
-            if not 0 <= op.opcodeIndex < codes or not all(-1 <= i < count for i in indices):
-                raise ValueError("an operator names a tensor or a code that is not there")
-        if not all(0 <= i < count for i in (*graph.inputs, *graph.outputs)):
-            raise ValueError("an input or output is no tensor")
+        named = [i for op in graph.operators for i in (*op.inputs, *op.outputs)]
+        codes = all(0 <= op.opcodeIndex < len(model.operatorCodes) for op in graph.operators)
+        if not codes or not all(-1 <= i < len(graph.tensors) for i in (*named, *graph.inputs, *graph.outputs)):
+            raise ValueError("something that it names is not there")
     except Exception as error:  # whatever reading broken offsets leads to
         fail(where, f"it is a broken .tflite file: {error or type(error).__name__}", "export the model again")
-    return model
-
-
-def load(data: bytes, where: str, profile: str = "") -> Any:
-    """An Interpreter of ai-edge-litert with tensors allocated. Raises QirError where it does not load."""
-    lite = _module("ai_edge_litert.interpreter")
-    try:
-        resolver = lite.OpResolverType[RESOLVERS[profile or "xnnpack"]]
-        found = lite.Interpreter(model_content=data, experimental_op_resolver_type=resolver, num_threads=1)
-        found.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        fail(where, f"ai-edge-litert {version()} cannot load it: {str(error).strip().splitlines()[0]}")
-    return found
-
-
-def check(data: bytes, where: str) -> None:
-    """Load what is about to be written, where the runtime is there. Raises QirError."""
-    parse(data, where)
-    load(data, where)
+    return graph
 
 
 def run(path: str | Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, Any]:
     """Outputs by name of a .tflite file on arrays by input name, in one of the target's profiles.
 
-    A file made for one sample runs the samples of a batch one by one. Raises QirError for a file that is broken or does
-    not run, and for an unknown profile.
+    A file whose batch is free holds one sample, and takes those of a batch one by one. Raises QirError for a broken
+    file and for other inputs than it has; ValueError or RuntimeError where a runtime refuses it.
     """
-    if profile not in ("", "micro", *RESOLVERS):
-        fail(str(path), f"there is no profile '{profile}'", f"they are {', '.join((*RESOLVERS, 'micro'))}")
     data = Path(path).read_bytes()
-    graph = parse(data, str(path)).subgraphs[0]
-    tensors = [graph.tensors[i] for i in graph.inputs]
-    named = [(t, np.asarray(inputs[t.name.decode()])) for t in tensors]
-    sample = all(t.shapeSignature is not None and t.shapeSignature[0] == -1 for t, _ in named)
-    batch = {len(array) for _, array in named} if sample else {1}
-    feeds = [[array[i : i + 1] if sample else array for _, array in named] for i in range(min(batch))]
-    names = [graph.tensors[i].name.decode() for i in graph.outputs]
-    step = _micro(data, str(path), len(names)) if profile == "micro" else _lite(load(data, str(path), profile))
-    try:
-        found = [step(feed) for feed in feeds]
-    except (ValueError, RuntimeError) as error:
-        fail(str(path), f"the runtime cannot run it: {str(error).strip().splitlines()[0]}")
-    return {name: np.concatenate(parts) if len(parts) > 1 else parts[0] for name, parts in zip(names, zip(*found))}
+    graph = parse(data, str(path))
+    tensors, names = [graph.tensors[i] for i in graph.inputs], [graph.tensors[i].name.decode() for i in graph.outputs]
+    wanted = [t.name.decode() for t in tensors]
+    if not set(wanted) <= set(inputs):
+        fail(str(path), f"its inputs are {', '.join(wanted)}, not {', '.join(inputs) or 'none'}")
+    arrays = [np.ascontiguousarray(inputs[name]) for name in wanted]
+    free = bool(tensors) and all(t.shapeSignature is not None and t.shapeSignature[0] == -1 for t in tensors)
+    samples = [[a[i : i + 1] for a in arrays] for i in range(min(map(len, arrays)))] if free else [arrays]
+    step = _micro(data, len(names)) if profile == "micro" else _lite(data, profile or "xnnpack")
+    found = zip(*map(step, samples))
+    return {name: np.concatenate(parts) if len(parts) > 1 else parts[0] for name, parts in zip(names, found)}
 
 
-def _lite(interpreter: Any) -> Any:
-    def step(feed: list[Any]) -> list[Any]:
+def _lite(data: bytes, profile: str) -> Callable[[list[Any]], list[Any]]:
+    lite = _module("ai_edge_litert.interpreter")
+    resolver = lite.OpResolverType[RESOLVERS[profile]]
+    interpreter = lite.Interpreter(model_content=data, experimental_op_resolver_type=resolver, num_threads=1)
+    interpreter.allocate_tensors()
+
+    def step(sample: list[Any]) -> list[Any]:
         details = interpreter.get_input_details()
-        if any(tuple(d["shape"]) != array.shape for d, array in zip(details, feed)):
-            for d, array in zip(details, feed):
+        if any(tuple(d["shape"]) != array.shape for d, array in zip(details, sample)):
+            for d, array in zip(details, sample):
                 interpreter.resize_tensor_input(d["index"], array.shape)
             interpreter.allocate_tensors()
-        for d, array in zip(details, feed):
+        for d, array in zip(details, sample):
             interpreter.set_tensor(d["index"], array)
         interpreter.invoke()
         return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
@@ -128,15 +109,12 @@ def _lite(interpreter: Any) -> Any:
     return step
 
 
-def _micro(data: bytes, where: str, outputs: int) -> Any:
-    micro = _module("tflite_micro.python.tflite_micro.runtime", MICRO)
-    try:
-        interpreter = micro.Interpreter.from_bytes(data, arena_size=1 << 26)
-    except (ValueError, RuntimeError) as error:
-        fail(where, f"TFLite Micro cannot load it: {str(error).strip().splitlines()[0]}")
+def _micro(data: bytes, outputs: int) -> Callable[[list[Any]], list[Any]]:
+    micro = _module("tflite_micro.python.tflite_micro.runtime", "pip install 'qir[tflite-micro]'")
+    interpreter = micro.Interpreter.from_bytes(data, arena_size=ARENA)
 
-    def step(feed: list[Any]) -> list[Any]:
-        for i, array in enumerate(feed):
+    def step(sample: list[Any]) -> list[Any]:
+        for i, array in enumerate(sample):
             interpreter.set_input(array, i)
         interpreter.invoke()
         return [interpreter.get_output(i) for i in range(outputs)]

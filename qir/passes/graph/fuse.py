@@ -132,7 +132,7 @@ FUSIONS = PatternSet([pad_into_conv, matmul_add_to_gemm, erf_to_gelu], "fuse")
 @register_pass
 @attrs.frozen
 class Fuse(Pass):
-    """Put padding into convolutions, matrix products with their bias into Gemm, and what spells out a GELU into Gelu."""
+    """Put padding into convolutions, matrix products with their bias into Gemm, what spells out a GELU into Gelu."""
 
     name: ClassVar[str] = "fuse"
     anchor: ClassVar[str | None] = None

@@ -2,8 +2,8 @@
 
 A target names its records (`Arrays`) and gets the emitters of what moves elements, of reductions, and the parts of
 those with windows. The records' attributes are ``perm`` and ``shape`` by the target's `Layout`, ``axis``, ``axes``,
-``begin``, ``end`` and ``strides``, ``num_splits``, and ``paddings`` (begin and end of each axis in turn). Their kernels
-are registered by `qir.interpreter.arrays`.
+``keep_dims``, ``begin``, ``end`` and ``strides``, ``num_splits``, and ``paddings`` (begin and end of each axis in
+turn). Their kernels are registered by `qir.interpreter.arrays`.
 """
 
 from __future__ import annotations
@@ -229,12 +229,16 @@ class Arrays:
         return self.transposed(rewriter, y, np.argsort(perm).tolist(), group.outputs[0])
 
     def reduced(self, group: Group, rewriter: Rewriter, name: str, axes: Sequence[int], keep: bool) -> Value | None:
-        """A reduction that drops its axes, and where they are kept a reshape behind it."""
-        x, result = group.operands[0], type_of(group.result)
+        """A reduction. On codes it drops its axes, and a reshape brings them back: kernels with ``keep_dims`` may round
+        otherwise."""
+        x, result, codes = group.operands[0], type_of(group.result), group.outputs[0] is not None
         sizes = sizes_of(x)
         axes = tuple(sorted(a % len(sizes) for a in axes))
         left = result.with_shape(tuple(n for i, n in enumerate(sizes) if i not in axes))
-        y = self.emit(rewriter, name, [x], left, [group.quantizers[0], group.outputs[0]], axes=axes)
+        quant = [group.quantizers[0], group.outputs[0]]
+        if keep and not codes:
+            return self.emit(rewriter, name, [x], result, quant, axes=axes, keep_dims=True)
+        y = self.emit(rewriter, name, [x], left, quant, axes=axes)
         return self.reshaped(rewriter, y, result, group.outputs[0]) if keep else y
 
     def mean(self, group: Group, rewriter: Rewriter) -> Value | None:

@@ -90,11 +90,9 @@ class _LayoutPattern(RewritePattern):
         attributes = {self.layout.perm: integer_array(perm), **quant}
         return rewriter.op(self.layout.transpose, [x], attributes, transposed_type(type, perm)).result
 
-    def reshape(self, rewriter: Rewriter, x: Value, type: TensorType, quant: Mapping[str, Attribute]) -> Value | None:
-        """`x` in the shape of `type`; None where more than one of its sizes is not known."""
+    def reshape(self, rewriter: Rewriter, x: Value, type: TensorType, quant: Mapping[str, Attribute]) -> Value:
+        """`x` in the shape of `type`, of which at most one size is not known."""
         assert type.shape is not None
-        if type.shape.count(None) > 1:
-            return None
         sizes = [-1 if size is None else size for size in type.shape]
         return rewriter.op(self.layout.reshape, [x], {self.layout.shape: integer_array(sizes), **quant}, type).result
 
@@ -239,39 +237,41 @@ class UnitTranspose(_LayoutPattern):
         if x is None or y is None or x.shape is None:
             return False
         moved = [p for p in op.attr(self.layout.perm) if x.shape[p] != 1]
-        if moved != sorted(moved):
+        if moved != sorted(moved) or x.shape.count(None) > 1:
             return False
-        found = self.reshape(rewriter, op.operands[0], y, _quant(op, 1))
-        if found is None:
-            return False
-        rewriter.replace(op, found)
+        rewriter.replace(op, self.reshape(rewriter, op.operands[0], y, _quant(op, 1)))
         return True
 
 
 class ComposeReshapes(_LayoutPattern):
-    """reshape(reshape(x, s), t) = reshape(x, t); a reshape to the shape that x has is x."""
+    """reshape(reshape(x, s), t) = reshape(x, t), also with an operation on each element between the two; a reshape to
+    the shape that x has is x."""
 
-    name = "compose-reshapes"
+    name, depth = "compose-reshapes", 3
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
         self.roots = (layout.reshape,)
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        x, y = op.operands[0], op.results[0]
-        type = _tensor(y)
-        if type is None or type.shape is None:
+        x, type = op.operands[0], _tensor(op.results[0])
+        if type is None or type.shape is None or type.shape.count(None) > 1:
             return False
-        if x.type == type and type.shape.count(None) <= 1:
+        if x.type == type:
             rewriter.replace(op, x)
             return True
-        source = x.defining_op
-        if source is None or source.name != self.layout.reshape:
+        between, source = None, x.defining_op
+        if source is not None and source.name in self.layout.elementwise and len(source.operands) == 1:
+            between, source = source, source.operands[0].defining_op
+        if source is None or source.name != self.layout.reshape or (between is not None and not x.has_one_use()):
             return False
-        found = self.reshape(rewriter, source.operands[0], type, _quant(op, 1))
-        if found is None:
+        inner = _tensor(source.operands[0])
+        if inner is None:
             return False
-        rewriter.replace(op, found)
+        start = source.operands[0]
+        if between is not None:
+            start = rewriter.op(between.name, [start], between.attributes, type.with_shape(inner.shape)).result
+        rewriter.replace(op, self.reshape(rewriter, start, type, _quant(op, 1)))
         return True
 
 
