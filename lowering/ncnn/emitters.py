@@ -17,15 +17,17 @@ from qir.passes.lower.plain import window
 from qir.passes.lower.reading import array_of, axis_of, integers, shape_of
 from qir.rewrite import Rewriter
 
-__all__ = ["BLOBS", "EMITTERS", "REDUCE", "UNARY", "overflowing", "runs_winograd"]
+__all__ = ["BLOBS", "EMITTERS", "POWERS", "REDUCE", "UNARY", "overflowing", "runs_winograd"]
 
 UNARY = {"Abs": 0, "Neg": 1, "Floor": 2, "Ceil": 3, "Sqrt": 5, "Exp": 7, "Log": 8, "Sin": 9, "Cos": 10}
+POWERS = {2.0: 4, 0.5: 5, -0.5: 6}
+"""UnaryOp's powers; BinaryOp's is exp(y log x), which has no negative x."""
 REDUCE = {"ReduceSum": 0, "ReduceMean": 3, "ReduceMax": 4, "ReduceMin": 5}
 BLOBS = Batchless(
     names={"data": "ncnn.MemoryData", "reshape": "ncnn.Reshape", "flatten": "ncnn.Flatten", "permute": "ncnn.Permute",
            "crop": "ncnn.Crop", "concat": "ncnn.Concat", "matmul": "ncnn.MatMul", "binary": "ncnn.BinaryOp"},
-    kinds={"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Max": 4, "Min": 5, "Pow": 6},
-    reverse={1: 7, 3: 8, 6: 9},
+    kinds={"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Max": 4, "Min": 5},
+    reverse={1: 7, 3: 8},
     orders={
         2: "wh hw".split(),
         3: "whc hwc wch cwh hcw chw".split(),
@@ -44,7 +46,9 @@ def _finite(bounds: Iterable[float]) -> tuple[float, ...]:
 
 
 def _activation(op: Operation | None) -> dict[str, Any]:
-    """A Relu, Clip or nothing as a layer's fused activation: 1, or 3 with its bounds."""
+    """A Relu, LeakyRelu, Clip or nothing as a layer's fused activation: 1, 2 with its slope, 3 with its bounds."""
+    if op is not None and op.name == "onnx.LeakyRelu":
+        return {"activation_type": 2, "activation_params": (op.attr("alpha", 0.01),)}
     bounds = clamp_bounds(op) if op is not None else None
     if bounds is None:
         return {}
@@ -63,7 +67,7 @@ def _window(op: Operation) -> dict[str, int] | None:
 
 
 def runs_winograd(parameter: Callable[[str], Any], groups: int, shape: Sequence[int]) -> bool:
-    """Whether x86 computes an int8 convolution by F(4,3): 3x3, stride and dilation 1, more than 8 channels in or out."""
+    """Whether x86 computes an int8 convolution by F(4,3): 3x3, stride and dilation 1, above 8 channels in or out."""
     frame = [parameter(k) for k in ("kernel_w", "kernel_h", "stride_w", "stride_h", "dilation_w", "dilation_h")]
     depthwise = groups > 1 and groups == shape[0] and shape[1] == 1
     wide = not depthwise and max(shape[0] // groups, shape[1]) > 8
@@ -97,7 +101,7 @@ def _conv(group: Group, rewriter: Rewriter) -> Value | None:
             given["featmask"] = NO_WINOGRAD
             rewriter.ctx.remark("missed", op.location, f"{op.name} runs without Winograd, for {why}", "lower")
     name = "ncnn.ConvolutionDepthWise" if groups > 1 else "ncnn.Convolution"
-    return emit(rewriter, name, [x, w, bias], type_of(group.result), group.quant, **given)
+    return emit(rewriter, name, [x, w, *rest], type_of(group.result), group.quant, **given)
 
 
 def _pool(group: Group, rewriter: Rewriter) -> Value | None:
@@ -121,8 +125,8 @@ def _product(group: Group, rewriter: Rewriter) -> Value | None:
     """InnerProduct on integers; in float Gemm, for InnerProduct cuts its weights to half precision on x86; MatMul for
     two blobs."""
     op, (a, b, *rest) = group.op, group.operands
-    weights, bias = array_of(b), array_of(rest[0] if rest else None)
-    if weights is None or b is None or weights.ndim != 2 or len(shape_of(a)) not in (2, 3):
+    weights, bias, sizes = array_of(b), array_of(rest[0] if rest else None), shape_of(group.result)
+    if weights is None or a is None or b is None or weights.ndim != 2 or len(shape_of(a)) not in (2, 3):
         return None if op.name == "onnx.Gemm" else BLOBS.emit_matmul(group, rewriter)
     rows, element = np.ascontiguousarray(weights if op.attr("transB", 0) else weights.T), type_of(b).element
     if op.attr("transA", 0) or (rest and (bias is None or bias.size != len(rows))):
@@ -133,11 +137,13 @@ def _product(group: Group, rewriter: Rewriter) -> Value | None:
     if group.quantizers[0] is not None:
         given = {"num_output": len(rows), "bias_term": int(bias is not None), "weight_data_size": rows.size}
         return emit(rewriter, "ncnn.InnerProduct", operands, type, quant, int8_scale_term=2, **given)
-    sizes = shape_of(group.result)
+    if len(sizes) == 2:  # Gemm takes a packed vector for many rows
+        operands[0] = BLOBS.reshaped(rewriter, a, TensorType((sizes[0], 1, rows.shape[1]), f32))
     matrix = TensorType((sizes[0], *(sizes[1:-1] or (1,)), sizes[-1]), f32)
     given = {"constantN": len(rows), "constantK": rows.shape[1], "constant_broadcast_type_C": -1 if bias is None else 4,
              "quantize_term": 100 * element.width if isinstance(element, IntegerType) else 0}  # fmt: skip
-    made = emit(rewriter, "ncnn.Gemm", operands, matrix, quant, alpha=op.attr("alpha", 1.0), beta=op.attr("beta", 1.0), **given)
+    factors = {"alpha": op.attr("alpha", 1.0), "beta": op.attr("beta", 1.0)}
+    made = emit(rewriter, "ncnn.Gemm", operands, matrix, quant, **given, **factors)
     return BLOBS.reshaped(rewriter, made, type)
 
 
@@ -176,6 +182,11 @@ def _attribute(name: str, default: Any) -> Callable[[Group], Any]:
     return lambda group: group.op.attr(name, default)
 
 
+def _power(group: Group) -> int | None:
+    exponent = array_of(group.operands[1])
+    return POWERS.get(float(exponent.reshape(()))) if exponent is not None and exponent.size == 1 else None
+
+
 def _bound(index: int) -> Callable[[Group], float | None]:
     return lambda group: None if (bounds := clamp_bounds(group.op)) is None else _finite(bounds)[index]
 
@@ -184,7 +195,8 @@ EMITTERS: Mapping[str, Emitter] = {
     **BLOBS.emitters(),
     "Conv": _conv, "Gemm": _product, "MatMul": _product, "MaxPool": _pool, "AveragePool": _pool, "Pad": _pad,
     "GlobalAveragePool": _global_pool, "GlobalMaxPool": _global_pool, "LayerNormalization": _layer_norm,
-    "Gather": _embed, **{name: layer("ncnn.UnaryOp", op_type=code) for name, code in UNARY.items()},
+    "Gather": _embed, "Pow": layer("ncnn.UnaryOp", op_type=_power),
+    **{name: layer("ncnn.UnaryOp", op_type=code) for name, code in UNARY.items()},
     **{name: layer("ncnn.Reduction", operation=code, axes=sample_axes, keepdims=_attribute("keepdims", 1))
        for name, code in REDUCE.items()},
     "Softmax": layer("ncnn.Softmax", axis=sample_axis),

@@ -52,7 +52,9 @@ def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: A
 
 def _parameter(key: int, value: Any) -> str:
     """ncnn tells floats by their point, reads at most 15 characters of a number, and keeps nine digits right."""
-    numbers = [f"{v:.8e}" if isinstance(v, float) else str(v) for v in (value if isinstance(value, tuple) else (value,))]
+    numbers = [
+        f"{v:.8e}" if isinstance(v, float) else str(v) for v in (value if isinstance(value, tuple) else (value,))
+    ]
     if isinstance(value, tuple):
         return ",".join([f"{-23300 - key}={len(value)}", *numbers]) if value else ""
     return f"{key}={numbers[0]}"

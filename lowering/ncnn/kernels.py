@@ -5,6 +5,7 @@ The formulas are those of `qir.interpreter.rescaled`, with one rounding in convo
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -19,14 +20,11 @@ from qir.interpreter.plain import delegated
 from qir.interpreter.registry import Kernel, kernel
 from qir.interpreter.rescaled import codes_of, rescaled
 from qir.interpreter.windows import average, lane_sums
-from qir.lowering.ncnn.emitters import BLOBS, REDUCE, UNARY, runs_winograd
+from qir.lowering.ncnn.emitters import BLOBS, POWERS, REDUCE, UNARY, runs_winograd
 from qir.numerics import decode
 from qir.passes.lower.batchless import AXES
 
 __all__ = ["winograd43"]
-
-PACKED = ("default", "winograd23")
-"""The profiles in which channels are packed by 4, 8 or 16 where their number allows it."""
 
 
 def winograd43(acc: Tensor) -> Tensor:
@@ -46,7 +44,7 @@ def _fuses(node: Node, depthwise: bool, channels: int) -> bool:
     """Whether sums are scaled and biased in one rounding. A depthwise convolution is only by its kernels for 3x3 with
     one or two steps, no other activation than ReLU, and channels that are not packed."""
     frame = [node.parameter(k) for k in ("kernel_w", "kernel_h", "dilation_w", "dilation_h", "stride_w", "stride_h")]
-    packed = node.settings.profile in PACKED and channels % 8 == 0
+    packed = node.settings.profile == "default" and channels % 8 == 0
     special = not packed and node.parameter("activation_type") < 2 and frame[:4] == [3, 3, 1, 1]
     return not depthwise or (special and frame[4:] in ([1, 1], [2, 2]))
 
@@ -62,7 +60,7 @@ def _convolution(node: Node) -> Kernel:
         return lambda *tensors: activate(plain(*tensors))
     sums = integer_conv(weight, x_range=(-127, 127), groups=groups, **window)
     depthwise = groups > 1 and groups == len(weight) and weight.shape[1] == 1
-    winograd = node.settings.profile != "winograd23" and runs_winograd(p, groups, weight.shape)
+    winograd = runs_winograd(p, groups, weight.shape)
     found: Callable[[Tensor], Tensor] = (lambda codes: winograd43(sums(codes))) if winograd else sums
     return rescaled(node, found, (-1, 1, 1), _fuses(node, depthwise, groups), _activation(node))
 
@@ -84,7 +82,6 @@ def _gemm(node: Node) -> Kernel:
         weight = weight if rows else weight.t()
 
     def run(x: Tensor, _: Tensor, c: Tensor | None = None) -> Tensor:
-        x = x.unsqueeze(1) if x.dim() == 2 else x
         if dynamic:
             blocks = torch.nn.functional.pad(x, (0, -x.shape[-1] % 32)).unflatten(-1, (-1, 32))
             steps = 127 / blocks.abs().amax(-1, keepdim=True).clamp(min=1e-30)
@@ -102,7 +99,7 @@ def _pads(node: Node) -> tuple[int, ...]:
 @kernel("ncnn.Pooling", fresh=True)
 def _pooling(node: Node) -> Kernel:
     """Averages of packed channels are times the inverse of the count; others where the compiler makes that of it."""
-    p, packs, pads = node.parameter, node.settings.profile in PACKED, _pads(node)
+    p, packs, pads = node.parameter, node.settings.profile == "default", _pads(node)
     frame = (p("kernel_h"), p("kernel_w")), (p("stride_h"), p("stride_w"))
     ceil, include, whole = not p("pad_mode"), bool(p("avgpool_count_include_pad")), p("global_pooling")
     if not p("pooling_type"):
@@ -134,10 +131,12 @@ def _reduction(node: Node) -> Kernel:
     return as_onnx(node, name, [0, axes], keepdims=node.parameter("keepdims"))
 
 
+_UNARY = {code: name for name, code in UNARY.items()}
+_POWERS = {code: functools.partial(torch.pow, exponent=exponent) for exponent, code in POWERS.items()}
 _KERNELS: dict[str, Callable[[Node], Kernel]] = {
     "Split": lambda node: lambda x: (x,) * len(node.op.results),
     "Embed": lambda node: lambda x, w: w[x.long()],
-    "UnaryOp": lambda node: as_onnx(node, next(k for k, v in UNARY.items() if v == node.parameter("op_type"))),
+    "UnaryOp": lambda node: _POWERS.get(code := node.parameter("op_type")) or as_onnx(node, _UNARY[code]),
     "PixelShuffle": lambda node: as_onnx(node, "DepthToSpace", blocksize=node.parameter("upscale_factor"),
                                          mode="DCR" if node.parameter("mode") else "CRD"),
     "Softmax": lambda node: as_onnx(node, "Softmax", axis=node.parameter("axis") + 1),

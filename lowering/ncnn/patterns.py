@@ -10,7 +10,7 @@ from qir.ir.records import RecordOp
 from qir.lowering.ncnn.emitters import EMITTERS, overflowing
 from qir.passes.lower.blobs import AbsorbEncode, Handover, SplitFanout, check_blobs
 from qir.passes.lower.groups import group_patterns
-from qir.passes.lower.neighbours import ComposeShapes, FuseActivation, FuseBias
+from qir.passes.lower.neighbours import ComposeShapes, FuseBias
 from qir.passes.lower.reading import array_of
 from qir.rewrite import PatternSet
 from qir.target import Target
@@ -40,21 +40,13 @@ CODES = Handover(
 them, silently, and Dequantize takes int32: no layer makes floats of an int8 blob."""
 
 
-def _rectifier(op: RecordOp) -> dict[str, Any]:
-    slope = op.parameter("slope")
-    return {"activation_type": 2 if slope else 1, "activation_params": (slope,)}
-
-
-def _clip(op: RecordOp) -> dict[str, Any]:
-    return {"activation_type": 3, "activation_params": (op.parameter("min"), op.parameter("max"))}
-
-
 def lowering_patterns(target: Target) -> list[PatternSet]:
     """The phases, for the data sheet of one mode."""
     products = {"ncnn.InnerProduct": {"bias_term": 1}, "ncnn.Gemm": {"constant_broadcast_type_C": 4}}
     fusions = [
-        FuseActivation(sorted(CODES.takes), {"ncnn.ReLU": _rectifier, "ncnn.Clip": _clip}),
-        FuseBias(products, "ncnn.MemoryData", "ncnn.BinaryOp", lambda op: op.parameter("op_type") == 0, ["activation_type"]),
+        FuseBias(
+            products, "ncnn.MemoryData", "ncnn.BinaryOp", lambda op: op.parameter("op_type") == 0, ["activation_type"]
+        ),
         ComposeShapes(["ncnn.Reshape", "ncnn.Flatten"]),
     ]
     return [
@@ -74,4 +66,6 @@ def verify_lowered(module: ModuleOp, ctx: Context) -> None:
             codes = array_of(op.operands[1])
             why = "" if codes is None else overflowing(op.parameter, groups, codes)
             if why:
-                ctx.warning(op.location, f"{op.name} may overflow in ncnn's Winograd kernel: {why}", "write featmask = 64")
+                ctx.warning(
+                    op.location, f"{op.name} may overflow in ncnn's Winograd kernel: {why}", "write featmask = 64"
+                )

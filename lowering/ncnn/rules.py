@@ -41,14 +41,18 @@ def _column_bias(op: Operation) -> bool:
 
 
 X8 = Data("activation")
-FUSED = (Fused("Relu"), Fused("Clip", where=(BOUNDS_KNOWN,)))
+FUSED = (Fused("Relu"), Fused("LeakyRelu"), Fused("Clip", where=(BOUNDS_KNOWN,)))
 CONV = (computed("X"), rank_is("W", 4), constant_or_absent("B"))
 WHOLE = attribute_is("group", 1, default=1)
 DEPTHWISE = Constraint("each output channel is a group", "a group has several output channels",
                        lambda op: (op.attr("group", 1),) == shape_of(op.operands[1])[:1])  # fmt: skip
+FEW = Constraint(
+    "a group has not 8, 16, … output channels", "a group has a multiple of 8 output channels",
+    lambda op: ((shape_of(op.operands[1]) or (None,))[0] or 0) // op.attr("group", 1) % 8 != 0,
+)  # fmt: skip
 GEMM = (computed("A"), attribute_is("transA", 0, default=0), attribute_is("alpha", 1.0, default=1.0),
         attribute_is("beta", 1.0, default=1.0),
-        Constraint("C is one constant per column or absent", "C is not one constant per column", _column_bias))  # fmt: skip
+        Constraint("C is one constant per column or absent", "C is no constant per column", _column_bias))  # fmt: skip
 MATMUL = (computed("A"), rank_is("A", 2, 3), rank_is("B", 2))
 COLUMNS = Axis("one scale per column", lambda op, value: 0 if op.attr("transB", 0) else 1)
 
@@ -58,8 +62,8 @@ RULES = (
          where=(WHOLE, *CONV), modes="", note="Convolution: int32 sums, scaled in float; codes where codes are read"),
     Rule("Conv", "compute", {"X": X8, "W": Weight("weight", axis=0)}, result="activation", fused=FUSED,
          where=(DEPTHWISE, *CONV), modes="", note="ConvolutionDepthWise: a scale per group"),
-    Rule("Conv", "compute", {"X": X8, "W": Weight("weight")}, result="activation", fused=FUSED, where=CONV, modes="",
-         note="ConvolutionDepthWise with one scale: it has none per output channel"),
+    Rule("Conv", "compute", {"X": X8, "W": Weight("weight")}, result="activation", fused=FUSED,
+         where=(*CONV, FEW), modes="", note="ConvolutionDepthWise with one scale: it has none per output channel"),
     Rule("Gemm", "compute", {"A": X8, "B": Weight("weight", axis=COLUMNS)}, where=GEMM, modes="",
          note="InnerProduct: gives floats only"),
     Rule("MatMul", "compute", {"A": X8, "B": Weight("weight", axis=COLUMNS)}, where=MATMUL, modes="",
@@ -69,13 +73,19 @@ RULES = (
     Rule("Gemm", "compute", {"B": Weight("columns")}, where=GEMM, modes=WEIGHTS, note="Gemm: float activations"),
     Rule("MatMul", "compute", {"B": Weight("columns")}, where=MATMUL, modes=WEIGHTS, note="Gemm: float activations"),
 
-    # ---------------------------------------------------------- float
-    Rule("Conv", "float", modes=WEIGHTS, note="ncnn has no convolution of integer weights with floats"),
-    Rule("MatMul", "float", note="a product of two activations is a float layer"),
-    Rule(("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Add", "Sub", "Mul", "Div", "Transpose",
-          "Reshape", "Slice"), "float", note="its layer makes garbage of int8 blobs"),
-    Rule(("Concat", "Flatten", "Pad", "Relu"), "float",
-         note="passes codes on between convolutions, where all its blobs have one scale; else a float layer"),
-    Rule(("Softmax", "LayerNormalization", "ReduceMean", "Sigmoid", "Tanh", "Erf", "Gelu", "HardSwish", "HardSigmoid",
-          "Exp", "Gather", "DepthToSpace"), "float", note="a float layer"),
+    # ---------------------------------------------------------- float: they would make garbage of int8 blobs
+    Rule("Conv", "float", fused=FUSED, note="float where its groups have 8 output channels or a multiple, of which "
+         "packed channels make garbage, and where only weights are quantized; windows are two-dimensional"),
+    Rule(("Gemm", "MatMul"), "float", note="Gemm and MatMul, float; samples stay apart"),
+    Rule(("MaxPool", "AveragePool"), "float", note="Pooling, float; of planes, without dilation"),
+    Rule(("GlobalAveragePool", "GlobalMaxPool"), "float", note="Pooling, float"),
+    Rule(("Add", "Sub", "Mul", "Div", "Max", "Min"), "float", note="BinaryOp, float; constants are for all samples"),
+    Rule(("Concat", "Flatten", "Pad", "Relu"), "float", note="pass codes on where all have one scale, else float; "
+         "Padding is of planes, no layer takes the samples' axis"),
+    Rule(("Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Softmax", "ReduceMean", "ReduceSum",
+          "ReduceMax", "ReduceMin"), "float", note="float, without the samples' axis; of known sizes, in steps of 1"),
+    Rule("Gather", "float", note="Embed: rows of a constant table"),
+    Rule("Pow", "float", note="UnaryOp, float: powers of 2, 1/2 and -1/2"),
+    Rule(("LayerNormalization", "Sigmoid", "Tanh", "Erf", "Gelu", "HardSwish", "HardSigmoid", "LeakyRelu", "Clip",
+          "Exp", "Log", "Sqrt", "Abs", "Neg", "Floor", "Ceil", "Sin", "Cos", "DepthToSpace"), "float", note="float"),
 )  # fmt: skip

@@ -10,13 +10,9 @@ from qir.ir import fail
 
 __all__ = ["OPTIONS", "run", "version"]
 
-OPTIONS: dict[str, dict[str, bool]] = {
-    "no-packing": {"use_packing_layout": False},
-    "default": {},
-    "winograd23": {"use_winograd43_convolution": False},
-}
-"""ncnn's options in each profile: channels not packed by eight, which makes depthwise convolutions exact; as they come;
-without Winograd F(4,3), where sums may be of any size."""
+OPTIONS: dict[str, dict[str, bool]] = {"no-packing": {"use_packing_layout": False}, "default": {}}
+"""ncnn's options in each profile: channels not packed by eight, which makes depthwise convolutions exact, and as they
+come."""
 
 
 def version() -> str | None:

@@ -1,7 +1,7 @@
 """Kernels that scale integer sums in float32, with scales that are steps per unit: the inverse of a quantizer's.
 
-    codes   clip(trunc(fl(v + copysign(1/2, v)))),  v = fl(x * sx)
-    floats  act(fl(fl(acc) * si + bias)),  si = fl(1 / fl(sx * sw)), rounded once (a fused multiply-add) or twice
+codes   clip(trunc(fl(v + copysign(1/2, v)))),  v = fl(x * sx)
+floats  act(fl(fl(acc) * si + bias)),  si = fl(1 / fl(sx * sw)), rounded once (a fused multiply-add) or twice
 """
 
 from __future__ import annotations
@@ -30,12 +30,16 @@ def codes_of(x: Tensor, steps: Tensor | None) -> Tensor:
 
 
 def rescaled(
-    node: Node, sums: Callable[[Tensor], Tensor], shape: tuple[int, ...], fused: bool, activate: Callable[[Tensor], Tensor]
+    node: Node,
+    sums: Callable[[Tensor], Tensor],
+    shape: tuple[int, ...],
+    fused: bool,
+    activate: Callable[[Tensor], Tensor],
 ) -> Kernel:
     """The kernel of operands x (codes, or floats that it quantizes), w and a float bias or none, all constant but x.
 
-    `sums` gives the exact sums of codes; scales and bias of the channels get `shape` to lie on their axis. The result is
-    codes where the record names a quantizer for it.
+    `sums` gives the exact sums of codes; scales and bias of the channels get `shape` to lie on their axis. The result
+    is codes where the record names a quantizer for it.
     """
     x_steps, w_steps, bias, y_steps = steps_of(node, 0), steps_of(node, 1), node.constant(2), None
     if len(node.op.results) == 1:

@@ -31,8 +31,8 @@ def type_of(value: Value) -> TensorType:
 
 
 def emit(
-    rewriter: Rewriter, name: str, operands: Sequence[Value | None], gives: TensorType, quant: Sequence[str | None] = (),
-    **parameters: Any,
+    rewriter: Rewriter, name: str, operands: Sequence[Value | None], gives: TensorType,
+    quant: Sequence[str | None] = (), **parameters: Any,
 ) -> Value:  # fmt: skip
     """The result of a new record."""
     return record(rewriter, name, operands, gives, parameters, quant).result
@@ -78,6 +78,14 @@ def _part(of: Callable[[int, range], int]) -> Callable[[Group], tuple[int, ...] 
     return parameter
 
 
+def _fits(value: Value | None, rank: int) -> bool:
+    """Whether a value has a blob of `rank` axes; of constants it may have fewer, or a leading 1 more."""
+    shape = shape_of(value)
+    if array_of(value) is None:
+        return len(shape) == rank + 1
+    return rank in AXES and (len(shape) <= rank or (len(shape) == rank + 1 and shape[0] == 1))
+
+
 @attrs.frozen
 class Batchless:
     """The emitters of what moves and combines blobs.
@@ -95,19 +103,22 @@ class Batchless:
     orders: Mapping[int, Sequence[str]]
 
     # ------------------------------------------------------------ parts
-    def blob(self, rewriter: Rewriter, value: Value | None, rank: int) -> Value | None:
-        """A value as a blob of `rank` axes: constants become data of that rank.
+    def blobs(
+        self, rewriter: Rewriter, values: Sequence[Value | None], ranks: Sequence[int]
+    ) -> list[Value | None] | None:
+        """Values as blobs of so many axes each: constants become data of that rank.
 
-        None for values of another rank, and for constants that differ by sample.
+        None, and nothing is changed, where a value has another rank or a constant differs by sample.
         """
+        if not all(map(_fits, values, ranks)):
+            return None
+        return [self._blob(rewriter, value, rank) for value, rank in zip(values, ranks, strict=True)]
+
+    def _blob(self, rewriter: Rewriter, value: Value | None, rank: int) -> Value | None:
         array = array_of(value)
         if array is None or value is None:
-            return value if len(shape_of(value)) == rank + 1 else None
-        if array.ndim == rank + 1 and array.shape[0] == 1:
-            array = array[0]
-        if array.ndim > rank or rank not in AXES:
-            return None
-        sizes = (1,) * (rank - array.ndim) + array.shape
+            return value
+        sizes = ((1,) * (rank - array.ndim) + array.shape)[-rank:]
         data = rewriter.constant(np.ascontiguousarray(array, np.float32).reshape((1, *sizes)), value.name)
         return emit(rewriter, self.names["data"], [data], type_of(data), **dict(zip(AXES[rank], sizes, strict=True)))
 
@@ -140,22 +151,21 @@ class Batchless:
                 scalar = {"with_scalar": 1, "scalar": float(number.reshape(()))}
                 return emit(rewriter, self.names["binary"], [x], type, op_type=code, **scalar)
         order = (b, a) if array_of(a) is not None and kind not in self.reverse else (a, b)
-        blobs = [self.blob(rewriter, v, len(type.shape or ()) - 1) for v in order]
-        return None if None in blobs else emit(rewriter, self.names["binary"], blobs, type, op_type=kind)
+        blobs = self.blobs(rewriter, order, [len(type.shape or ()) - 1] * 2)
+        return None if blobs is None else emit(rewriter, self.names["binary"], blobs, type, op_type=kind)
 
     def emit_matmul(self, group: Group, rewriter: Rewriter) -> Value | None:
         """A product of two blobs of matrices."""
-        ranks = [max(2, len(shape_of(v)) - (array_of(v) is None)) for v in group.operands]
-        blobs = [self.blob(rewriter, v, rank) for v, rank in zip(group.operands, ranks, strict=True)]
-        return None if None in blobs else emit(rewriter, self.names["matmul"], blobs, type_of(group.result))
+        most = len(shape_of(group.result)) - 1
+        ranks = [max(2, min(most, len(shape_of(v)) - (array_of(v) is None))) for v in group.operands]
+        blobs = self.blobs(rewriter, group.operands, ranks)
+        return None if blobs is None else emit(rewriter, self.names["matmul"], blobs, type_of(group.result))
 
     def emit_concat(self, group: Group, rewriter: Rewriter) -> Value | None:
         """Blobs, and constants, one behind the other."""
         axis, rank = sample_axis(group), len(shape_of(group.result)) - 1
-        blobs = [self.blob(rewriter, v, rank) for v in group.operands]
-        if axis is None or None in blobs:
-            return None
-        return emit(rewriter, self.names["concat"], blobs, type_of(group.result), axis=axis)
+        blobs = None if axis is None else self.blobs(rewriter, group.operands, [rank] * len(group.operands))
+        return None if blobs is None else emit(rewriter, self.names["concat"], blobs, type_of(group.result), axis=axis)
 
     def emit_split(self, group: Group, rewriter: Rewriter) -> list[Value] | None:
         """A crop for each part."""

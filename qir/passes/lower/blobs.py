@@ -25,7 +25,7 @@ class Handover:
 
     - `takes`: those that read codes or floats as their first operand, and quantize floats by the quantizer that their
       `quant` names for it; those that name none take floats only.
-    - `gives`: those that can give codes instead of floats, and the attributes that make them; None where this one can't.
+    - `gives`: those that can give codes instead of floats, and the attributes that make them; None for one that can't.
     - `passes`: those that give the codes that they read, where all have one scale, and whether this one does.
     - `split`: the record that gives each reader of a value one of its own.
     """
@@ -158,13 +158,19 @@ def _wrong(value: Value, handover: Handover) -> Iterator[tuple[str, str]]:
         if not _takes(user, value, handover):
             yield (f"gives codes to {user.name}, which reads them as something else",
                    f"codes go to {', '.join(sorted(handover.takes))}, directly or through {passing}")  # fmt: skip
-        elif isinstance(user, RecordOp) and user.quantizer_names()[list(user.operands).index(value)] != _quantizer(value):
+        elif isinstance(user, RecordOp) and user.quantizer_names()[list(user.operands).index(value)] != _quantizer(
+            value
+        ):
             yield (f"gives codes of @{_quantizer(value)} to {user.name}, which reads them by another quantizer",
                    "let both name one quantizer")  # fmt: skip
 
 
 def _is_codes(value: Value) -> bool:
-    return isinstance(value.type, TensorType) and isinstance(value.type.element, IntegerType) and value.type.element.width == 8
+    return (
+        isinstance(value.type, TensorType)
+        and isinstance(value.type.element, IntegerType)
+        and value.type.element.width == 8
+    )
 
 
 def _takes(user: Operation, value: Value, handover: Handover) -> bool:

@@ -75,7 +75,8 @@ def group_of(op: Operation, target: Target) -> Group:
         lacking = next(i for i in demanded if i not in decoded)
         return _floats(op, target, f"operand {lacking} carries no quantizer")
     activation = _fused(op, rule)
-    outputs = [_encode(value) for value in (activation or op).results]
+    floats = rule.role == "compute" and rule.result is None  # the rule gives floats, whoever quantizes these
+    outputs = [None if floats else _encode(value) for value in (activation or op).results]
     if None in outputs and (rule.role != "compute" or rule.output == "always"):
         promised = _promised(op, rule)
         if promised is not None:
@@ -101,9 +102,7 @@ def _floats(op: Operation, target: Target, missing: str = "") -> Group:
     operands = tuple(None if is_absent(v) else v for v in op.operands)
     activation = next((a for rule in target.rules_for(op.name) if (a := _fused(op, rule)) is not None), None)
     results = tuple((activation or op).results)
-    return Group(
-        op, operands, (None,) * len(operands), activation, results, (None,) * len(results), False, missing
-    )
+    return Group(op, operands, (None,) * len(operands), activation, results, (None,) * len(results), False, missing)
 
 
 def _fused(op: Operation, rule: Rule) -> Operation | None:

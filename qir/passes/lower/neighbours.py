@@ -11,7 +11,7 @@ from qir.passes.lower.groups import quant_attribute
 from qir.passes.lower.reading import array_of
 from qir.rewrite import RewritePattern, Rewriter
 
-__all__ = ["ComposeShapes", "FuseActivation", "FuseBias"]
+__all__ = ["ComposeShapes", "FuseBias"]
 
 Attributes = Mapping[str, Any]
 
@@ -30,34 +30,11 @@ class _Neighbours(RewritePattern):
         raise NotImplementedError
 
 
-class FuseActivation(_Neighbours):
-    """activation(record(x)) = record(x) with attributes that say which: `say` gives them for the activation's record.
-
-    Records that have such attributes already, or give codes, are left alone.
-    """
-
-    name = "fuse-activation"
-
-    def __init__(self, records: Sequence[str], say: Mapping[str, Callable[[RecordOp], Attributes]]) -> None:
-        self.records, self.say, self.roots = frozenset(records), say, tuple(say)
-
-    def fuse(self, op: RecordOp, source: RecordOp, rewriter: Rewriter) -> bool:
-        said = self.say[op.name](op)
-        if source.name not in self.records or source.quantizer_names()[-1] is not None:
-            return False
-        if any(key in source.attributes for key in said):
-            return False
-        for key, value in said.items():
-            rewriter.set_attr(source, key, value)
-        rewriter.replace(op, source.results[0])
-        return True
-
-
 class FuseBias(_Neighbours):
     """product(x, w) + b = product(x, w, b) for a constant (the record `data`) of one number per row of w.
 
-    `products` are the records, each with what says that it has a bias; `adds` tells a sum from its record's other kinds;
-    a product that has an attribute of `unless` is left alone.
+    `products` are the records, each with what says that it has a bias; `adds` tells a sum from its record's other
+    kinds; a product that has an attribute of `unless` is left alone.
     """
 
     name = "fuse-bias"
