@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import os
 import shutil
@@ -14,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
+VENDORS = {"ai_edge_litert", "iree", "ncnn", "openvino", "tflite_micro", "tvm"}
 TESTS = """
 import pytest
 
@@ -140,6 +142,18 @@ def test_an_unknown_runtime_is_an_error(tmp_path: Path) -> None:
     status, text = run_runtimes(tmp_path, "mlir-opt-22")
     assert status == 4, text
     assert "unknown runtime mlir-opt-22" in text
+
+
+def test_no_file_needs_a_runtime_to_be_imported() -> None:
+    """`make test` imports every file without them, and so does who uses qir for another target."""
+    found = []
+    for folder in ("qir", "dialects", "lowering", "tools", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.parse(path.read_text()).body:
+                names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                found += [(path.name, name) for name in names if name.partition(".")[0] in VENDORS]
+    assert not found
 
 
 def test_every_package_of_the_runtimes_is_pinned() -> None:
