@@ -274,7 +274,7 @@ def _write_beside(
         files.append(Artifact(weights, "its weights", f"(read with {text.name})"))
     record = folder / f"{name}.pipeline"
     record.write_text(pipeline + "\n", encoding="utf-8")
-    files.append(Artifact(record, "the passes of this job", f"qir-opt MODEL -p \"$(cat {record})\" -o OUT.qir"))
+    files.append(Artifact(record, "the passes of this job", f'qir-opt MODEL -p "$(cat {record})" -o OUT.qir'))
     if errors:
         report = folder / f"{name}.report.json"
         write_report(report, errors, target=target.name, pipeline=pipeline)

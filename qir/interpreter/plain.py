@@ -11,6 +11,7 @@ They read the record's parameters under the names that are given here, and the q
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -49,13 +50,22 @@ def dequantized(node: Node) -> Kernel:
     return lambda codes: decode(codes, q.scheme, q.scale, q.zero)
 
 
-def delegated(name: str, op_type: str, **attributes: str) -> None:
-    """Register for the record `name` the kernel of an ONNX operator, which gets these of its attributes from the
-    record's parameters (``kernel_shape="kernel"``). For records on floats, and for those that only move codes."""
+def delegated(
+    name: str,
+    op_type: str,
+    operands: Sequence[int] | Callable[[Node], Sequence[int | Tensor]] | None = None,
+    **attributes: str | Callable[[Node], Any],
+) -> None:
+    """Register for the record `name` the kernel of an ONNX operator. For records on floats, and those that move codes.
+
+    The operator gets these of its attributes: the record's parameter of that name (``kernel_shape="kernel"``), or what
+    a function makes of the node. `operands` are those of `as_onnx`, or a function that gives them.
+    """
 
     @kernel(name)
     def build(node: Node) -> Kernel:
-        return as_onnx(node, op_type, **{theirs: node.parameter(ours) for theirs, ours in attributes.items()})
+        given = {key: node.parameter(v) if isinstance(v, str) else v(node) for key, v in attributes.items()}
+        return as_onnx(node, op_type, operands(node) if callable(operands) else operands, **given)
 
 
 # ---------------------------------------------------------------- sums

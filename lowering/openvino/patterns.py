@@ -1,0 +1,121 @@
+"""From a quantized module to the layers of the IR: quantizers first, then one emitter for each ONNX operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+import numpy as np
+
+from qir.datasheet import clamp_bounds
+from qir.ir import Operation, TensorType, Value, f32
+from qir.ir.records import RecordOp
+from qir.lowering.openvino.dialect import CARRIES, FAKE, LIKE, onnx_attributes
+from qir.passes.lower.explicit import BIAS_APART, EXPLICIT
+from qir.passes.lower.fakes import FakePattern, OnTheGrid, grid_source
+from qir.passes.lower.groups import Emitter, group_patterns, quant_attribute, record
+from qir.passes.lower.make import Make, making, only
+from qir.passes.lower.plain import plain, window
+from qir.passes.lower.reading import axis_of, integers, shape_of
+from qir.rewrite import PatternSet, RewritePattern, Rewriter
+from qir.target import Target
+
+__all__ = ["patterns"]
+
+
+class Units(RewritePattern):
+    """FakeQuantize(relu(x + y)), y on a grid: the sum is taken in steps of that grid, ``x / s + (code - zero)``.
+
+    LPT moves the scale of y behind the sum, and there into the range of the FakeQuantize. That changes the rounding
+    alone: the quantizer of y is noted as the unit of the sum and of what the FakeQuantize reads.
+    """
+
+    name, roots, depth = "openvino-units", (FAKE,), 8
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        add = op.operands[0].defining_op
+        while add is not None and add.name == "openvino.ReLU" and add.result.has_one_use():
+            add = add.operands[0].defining_op
+        if add is None or add.name != "openvino.Add" or not add.result.has_one_use() or "quant" in add.attributes:
+            return False
+        grids = [grid_source(value, FAKE, CARRIES) for value in add.operands]
+        names = [None if grid is None else grid.quantizer_names()[1] for grid in grids]
+        unit = names[1] or names[0]
+        if unit is None:
+            return False
+        assert isinstance(op, RecordOp)
+        rewriter.set_attr(op, "quant", quant_attribute([unit, op.quantizer_names()[1]]))
+        rewriter.set_attr(add, "quant", quant_attribute([*names, unit]))
+        return True
+
+
+def conv(m: Make) -> Value | None:
+    """Convolution or, with its weight as [groups, out, in, ...], GroupConvolution."""
+    given, (w, bias, *_), shape = window(m.op), m.others, shape_of(m.others[0])
+    groups = given.pop("group")
+    del given["kernel_shape"]
+    if bias is not None or None in shape:
+        return None
+    if groups == 1:
+        return m.record("Convolution", m.x, w, **given)
+    split = (groups, (shape[0] or 0) // groups, *shape[1:])
+    w = m.record("Reshape", w, m.numbers(split), type=TensorType(split, f32))
+    return m.record("GroupConvolution", m.x, w, **given)
+
+
+def layer_norm(m: Make) -> Value | None:
+    """MVN over the last axes, then scale and shift."""
+    if any(result.uses for result in m.op.results[1:]):
+        return None
+    axes = m.numbers(range(axis_of(m.op), len(shape_of(m.x))))
+    y = m.record("Multiply", m.record("MVN", m.x, axes, eps=m.op.attr("epsilon", 1e-5)), m.others[0])
+    return y if m.others[1] is None else m.record("Add", y, m.others[1])
+
+
+def clip(m: Make) -> Value | None:
+    """Clamp between constants."""
+    bounds, most = clamp_bounds(m.op), float(np.finfo(np.float32).max)
+    return None if bounds is None else m.record("Clamp", m.x, min=max(bounds[0], -most), max=min(bounds[1], most))
+
+
+def pad(m: Make) -> Value | None:
+    """Pad by constant sizes, of all axes."""
+    sizes, mode, rank = integers(m.op, 1), m.op.attr("mode", "constant"), len(shape_of(m.x))
+    if sizes is None or m.others[2] is not None or mode == "wrap":
+        return None
+    value = m.others[1] or m.stated("value", 0.0)
+    return m.record("Pad", m.x, m.numbers(sizes[:rank]), m.numbers(sizes[rank:]), value, pad_mode=mode)
+
+
+def split(m: Make) -> Sequence[Value]:
+    """VariadicSplit."""
+    operands, types = [m.x, m.numbers(axis_of(m.op, 0)), m.others[0]], [r.type for r in m.op.results]
+    return record(m.rewriter, "openvino.VariadicSplit", operands, types).results
+
+
+MADE: dict[str, Callable[[Make], Value | Sequence[Value] | None]] = {
+    "Conv": conv, "LayerNormalization": layer_norm, "Clip": clip, "Pad": pad, "Split": split, "Identity": lambda m: m.x,
+    "LeakyRelu": lambda m: m.record("PRelu", m.x, m.stated("alpha", 0.01, (1,))),
+    "HardSigmoid": lambda m: m.record("HardSigmoid", m.x, m.stated("alpha", 0.2), m.stated("beta", 0.5)),
+    "Gather": lambda m: m.record("Gather", m.x, m.others[0], m.numbers(m.op.attr("axis", 0))),
+    "Transpose": lambda m: m.record("Transpose", m.x, m.numbers(m.op.attr("perm"))),
+    "Slice": lambda m: m.record("Slice", m.x, *m.others[:2], m.others[3], m.others[2]),
+}  # fmt: skip
+
+
+_matmul = only(plain("openvino.MatMul", floats=True, transA="transA", transB="transB"), alpha=1.0, beta=1.0)
+EMITTERS: dict[str, Emitter] = {
+    **{theirs: plain(f"openvino.{ours}", floats=True, **onnx_attributes(row)) for ours, (theirs, row) in LIKE.items()},
+    **{name: making("openvino", make) for name, make in MADE.items()}, "MatMul": _matmul, "Gemm": _matmul,
+}  # fmt: skip
+EMITTERS |= {name: only(EMITTERS[name], dilations=1) for name in ("MaxPool", "AveragePool")}
+
+
+def patterns(target: Target) -> Sequence[PatternSet]:
+    """Quantizers; then all operators, on floats; then quantizers that say again what those before them said."""
+    return (
+        PatternSet([*EXPLICIT, *BIAS_APART, FakePattern(FAKE, "openvino.Dequantize")], "openvino-quantizers"),
+        group_patterns(attrs.evolve(target, rules=()), EMITTERS),
+        PatternSet([OnTheGrid(FAKE, CARRIES, frozenset(["openvino.Concat"]))], "openvino-grids"),
+        PatternSet([Units()], "openvino-units"),
+    )
