@@ -59,6 +59,6 @@ LAYERS: Mapping[str, tuple[str, str, str]] = {
 
 DIALECT, KEYS = numbered_records(
     "ncnn", "The layers of ncnn's .param files (magic 7767517), as its release of 20261020 reads them.",
-    {name: (operands, "ys*" if name == "Split" else "y", *row) for name, (operands, *row) in LAYERS.items()},
+    {name: (reads, "ys*" if name == "Split" else "y", given, what) for name, (reads, given, what) in LAYERS.items()},
 )  # fmt: skip
 """The number of each parameter in the .param file, by layer type: `KEYS`."""

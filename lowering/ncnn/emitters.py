@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from qir.datasheet import clamp_bounds
 from qir.ir import IntegerType, Operation, TensorType, Value, dense_from_numpy, f32
-from qir.passes.lower.batchless import Batchless, emit, layer, sample_axes, sample_axis, type_of
-from qir.passes.lower.groups import Emitter, Group
+from qir.passes.lower.batchless import Batchless, layer, sample_axes, sample_axis, type_of
+from qir.passes.lower.groups import Emitter, Group, record
 from qir.passes.lower.plain import window
 from qir.passes.lower.reading import array_of, axis_of, integers, shape_of
 from qir.rewrite import Rewriter
@@ -101,7 +101,7 @@ def _conv(group: Group, rewriter: Rewriter) -> Value | None:
             given["featmask"] = NO_WINOGRAD
             rewriter.ctx.remark("missed", op.location, f"{op.name} runs without Winograd, for {why}", "lower")
     name = "ncnn.ConvolutionDepthWise" if groups > 1 else "ncnn.Convolution"
-    return emit(rewriter, name, [x, w, *rest], type_of(group.result), group.quant, **given)
+    return record(rewriter, name, [x, w, *rest], group.result.type, given, group.quant).result
 
 
 def _pool(group: Group, rewriter: Rewriter) -> Value | None:
@@ -109,15 +109,15 @@ def _pool(group: Group, rewriter: Rewriter) -> Value | None:
     ceil, include = op.attr("ceil_mode", 0), op.attr("count_include_pad", 0)
     if frame is None or (ceil and include) or set(window(op)["dilations"]) != {1} or len(op.results) > 1:
         return None
-    given = {"pooling_type": int("Average" in op.name), "pad_mode": 1 - ceil, "avgpool_count_include_pad": include}
-    return emit(rewriter, "ncnn.Pooling", group.operands, type_of(group.result), **frame, **given)
+    frame |= {"pooling_type": int("Average" in op.name), "pad_mode": 1 - ceil, "avgpool_count_include_pad": include}
+    return record(rewriter, "ncnn.Pooling", group.operands, group.result.type, frame).result
 
 
 def _global_pool(group: Group, rewriter: Rewriter) -> Value | None:
     type = type_of(group.result)
     given = {"pooling_type": int("Average" in group.op.name), "global_pooling": 1}
-    made = emit(rewriter, "ncnn.Pooling", group.operands, type.with_shape((type.shape or ())[:2]), **given)
-    return BLOBS.reshaped(rewriter, made, type)
+    made = record(rewriter, "ncnn.Pooling", group.operands, type.with_shape((type.shape or ())[:2]), given)
+    return BLOBS.reshaped(rewriter, made.result, type)
 
 
 # ---------------------------------------------------------------- products
@@ -135,16 +135,17 @@ def _product(group: Group, rewriter: Rewriter) -> Value | None:
     operands = [a, rewriter.constant(held, b.name), None if bias is None else rewriter.constant(bias.reshape(-1))]
     quant, type = [*group.quantizers[:2], None, *group.outputs], type_of(group.result)
     if group.quantizers[0] is not None:
-        given = {"num_output": len(rows), "bias_term": int(bias is not None), "weight_data_size": rows.size}
-        return emit(rewriter, "ncnn.InnerProduct", operands, type, quant, int8_scale_term=2, **given)
+        given = {"num_output": len(rows), "bias_term": int(bias is not None), "weight_data_size": rows.size,
+                 "int8_scale_term": 2}  # fmt: skip
+        return record(rewriter, "ncnn.InnerProduct", operands, type, given, quant).result
     if len(sizes) == 2:  # Gemm takes a packed vector for many rows
         operands[0] = BLOBS.reshaped(rewriter, a, TensorType((sizes[0], 1, rows.shape[1]), f32))
     matrix = TensorType((sizes[0], *(sizes[1:-1] or (1,)), sizes[-1]), f32)
     given = {"constantN": len(rows), "constantK": rows.shape[1], "constant_broadcast_type_C": -1 if bias is None else 4,
-             "quantize_term": 100 * element.width if isinstance(element, IntegerType) else 0}  # fmt: skip
-    factors = {"alpha": op.attr("alpha", 1.0), "beta": op.attr("beta", 1.0)}
-    made = emit(rewriter, "ncnn.Gemm", operands, matrix, quant, **given, **factors)
-    return BLOBS.reshaped(rewriter, made, type)
+             "quantize_term": 100 * element.width if isinstance(element, IntegerType) else 0,
+             "alpha": op.attr("alpha", 1.0), "beta": op.attr("beta", 1.0)}  # fmt: skip
+    made = record(rewriter, "ncnn.Gemm", operands, matrix, given, quant)
+    return BLOBS.reshaped(rewriter, made.result, type)
 
 
 # ---------------------------------------------------------------- other layers with data
@@ -155,7 +156,7 @@ def _layer_norm(group: Group, rewriter: Rewriter) -> Value | None:
         return None
     beta = rest[0] if rest else rewriter.constant(np.zeros(size, np.float32))
     given = {"affine_size": size, "eps": group.op.attr("epsilon", 1e-5)}
-    return emit(rewriter, "ncnn.LayerNorm", [x, gamma, beta], type_of(group.result), **given)
+    return record(rewriter, "ncnn.LayerNorm", [x, gamma, beta], group.result.type, given).result
 
 
 def _embed(group: Group, rewriter: Rewriter) -> Value | None:
@@ -164,7 +165,7 @@ def _embed(group: Group, rewriter: Rewriter) -> Value | None:
     if table is None or table.ndim != 2 or group.op.attr("axis", 0) != 0 or len(shape_of(indices)) != 2:
         return None
     given = {"num_output": table.shape[1], "input_dim": table.shape[0], "weight_data_size": table.size}
-    return emit(rewriter, "ncnn.Embed", [indices, group.operands[0]], type_of(group.result), **given)
+    return record(rewriter, "ncnn.Embed", [indices, group.operands[0]], group.result.type, given).result
 
 
 def _pad(group: Group, rewriter: Rewriter) -> Value | None:
@@ -174,7 +175,7 @@ def _pad(group: Group, rewriter: Rewriter) -> Value | None:
         return None
     given = {"top": pads[2], "left": pads[3], "bottom": pads[6], "right": pads[7], "type": kinds[mode],
              "value": 0.0 if number is None else float(number.reshape(()))}  # fmt: skip
-    return emit(rewriter, "ncnn.Padding", group.operands[:1], type_of(group.result), **given)
+    return record(rewriter, "ncnn.Padding", group.operands[:1], group.result.type, given).result
 
 
 # ---------------------------------------------------------------- the table

@@ -97,4 +97,5 @@ def _weights(array: Any) -> bytes:
 
 
 def _floats(array: Any) -> bytes:
-    return np.ascontiguousarray(array, "<f4").tobytes()
+    data: bytes = np.ascontiguousarray(array, "<f4").tobytes()
+    return data

@@ -53,12 +53,12 @@ def _fuses(node: Node, depthwise: bool, channels: int) -> bool:
 def _convolution(node: Node) -> Kernel:
     p, weight = node.parameter, node.constant(1)
     groups = p("group") if node.name.endswith("DepthWise") else 1
-    window = {"strides": (p("stride_h"), p("stride_w")), "dilations": (p("dilation_h"), p("dilation_w")),
-              "pads": _pads(node)}  # fmt: skip
+    strides, dilations, pads = (p("stride_h"), p("stride_w")), (p("dilation_h"), p("dilation_w")), _pads(node)
     if not p("int8_scale_term"):
-        plain, activate = as_onnx(node, "Conv", group=groups, **window), _activation(node)
+        plain = as_onnx(node, "Conv", group=groups, strides=strides, dilations=dilations, pads=pads)
+        activate = _activation(node)
         return lambda *tensors: activate(plain(*tensors))
-    sums = integer_conv(weight, x_range=(-127, 127), groups=groups, **window)
+    sums = integer_conv(weight, x_range=(-127, 127), strides=strides, pads=pads, dilations=dilations, groups=groups)
     depthwise = groups > 1 and groups == len(weight) and weight.shape[1] == 1
     winograd = runs_winograd(p, groups, weight.shape)
     found: Callable[[Tensor], Tensor] = (lambda codes: winograd43(sums(codes))) if winograd else sums
@@ -86,7 +86,8 @@ def _gemm(node: Node) -> Kernel:
             blocks = torch.nn.functional.pad(x, (0, -x.shape[-1] % 32)).unflatten(-1, (-1, 32))
             steps = 127 / blocks.abs().amax(-1, keepdim=True).clamp(min=1e-30)
             x = (codes_of(blocks, steps) / steps).flatten(-2)[..., : x.shape[-1]]
-        return x @ weight.t() * alpha + (0 if c is None else c * beta)
+        product: Tensor = x @ weight.t() * alpha
+        return product if c is None else product + c * beta
 
     return run
 

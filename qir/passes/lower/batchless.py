@@ -18,7 +18,7 @@ from qir.passes.lower.groups import Emitter, Group, record
 from qir.passes.lower.reading import array_of, axis_of, integers, ranges_of_slice, shape_of
 from qir.rewrite import Rewriter
 
-__all__ = ["AXES", "Batchless", "emit", "layer", "sample_axes", "sample_axis", "type_of"]
+__all__ = ["AXES", "Batchless", "layer", "sample_axes", "sample_axis", "type_of"]
 
 AXES = {1: "w", 2: "hw", 3: "chw", 4: "cdhw"}
 """A blob's axes from the outermost on, as ONNX counts."""
@@ -30,16 +30,8 @@ def type_of(value: Value) -> TensorType:
     return value.type
 
 
-def emit(
-    rewriter: Rewriter, name: str, operands: Sequence[Value | None], gives: TensorType,
-    quant: Sequence[str | None] = (), **parameters: Any,
-) -> Value:  # fmt: skip
-    """The result of a new record."""
-    return record(rewriter, name, operands, gives, parameters, quant).result
-
-
-def layer(name: str, count: int = 1, **parameters: Any) -> Emitter:
-    """An emitter of a float record of the first `count` operands.
+def layer(name: str, **parameters: Any) -> Emitter:
+    """An emitter of a float record of the first operand.
 
     Parameters are values, or functions of the group; where one gives None there is no record for the operation.
     """
@@ -48,7 +40,7 @@ def layer(name: str, count: int = 1, **parameters: Any) -> Emitter:
         given = {key: value(group) if callable(value) else value for key, value in parameters.items()}
         if None in given.values():
             return None
-        return emit(rewriter, name, group.operands[:count], type_of(group.result), **given)
+        return record(rewriter, name, group.operands[:1], group.result.type, given).result
 
     emit_one.__doc__ = f"The record {name}."
     return emit_one
@@ -120,7 +112,8 @@ class Batchless:
             return value
         sizes = ((1,) * (rank - array.ndim) + array.shape)[-rank:]
         data = rewriter.constant(np.ascontiguousarray(array, np.float32).reshape((1, *sizes)), value.name)
-        return emit(rewriter, self.names["data"], [data], type_of(data), **dict(zip(AXES[rank], sizes, strict=True)))
+        parameters = dict(zip(AXES[rank], sizes, strict=True))
+        return record(rewriter, self.names["data"], [data], data.type, parameters).result
 
     def reshaped(self, rewriter: Rewriter, x: Value | None, type: TensorType) -> Value | None:
         """`x` in the shape of `type`, sample by sample; None where that is not possible or sizes are not known."""
@@ -133,8 +126,8 @@ class Batchless:
         if old == new:
             return x
         if len(new) == 1:
-            return emit(rewriter, self.names["flatten"], [x], type)
-        return emit(rewriter, self.names["reshape"], [x], type, **dict(zip(AXES[len(new)], new, strict=True)))
+            return record(rewriter, self.names["flatten"], [x], type).result
+        return record(rewriter, self.names["reshape"], [x], type, dict(zip(AXES[len(new)], new, strict=True))).result
 
     # ------------------------------------------------------------ emitters
     def emit_reshape(self, group: Group, rewriter: Rewriter) -> Value | None:
@@ -148,34 +141,37 @@ class Batchless:
         for x, other, code in ((a, b, kind), (b, a, self.reverse.get(kind, kind))):
             number = array_of(other)
             if number is not None and number.size == 1 and shape_of(x) == type.shape:
-                scalar = {"with_scalar": 1, "scalar": float(number.reshape(()))}
-                return emit(rewriter, self.names["binary"], [x], type, op_type=code, **scalar)
+                parameters = {"op_type": code, "with_scalar": 1, "scalar": float(number.reshape(()))}
+                return record(rewriter, self.names["binary"], [x], type, parameters).result
         order = (b, a) if array_of(a) is not None and kind not in self.reverse else (a, b)
         blobs = self.blobs(rewriter, order, [len(type.shape or ()) - 1] * 2)
-        return None if blobs is None else emit(rewriter, self.names["binary"], blobs, type, op_type=kind)
+        return None if blobs is None else record(rewriter, self.names["binary"], blobs, type, {"op_type": kind}).result
 
     def emit_matmul(self, group: Group, rewriter: Rewriter) -> Value | None:
         """A product of two blobs of matrices."""
         most = len(shape_of(group.result)) - 1
         ranks = [max(2, min(most, len(shape_of(v)) - (array_of(v) is None))) for v in group.operands]
         blobs = self.blobs(rewriter, group.operands, ranks)
-        return None if blobs is None else emit(rewriter, self.names["matmul"], blobs, type_of(group.result))
+        return None if blobs is None else record(rewriter, self.names["matmul"], blobs, group.result.type).result
 
     def emit_concat(self, group: Group, rewriter: Rewriter) -> Value | None:
         """Blobs, and constants, one behind the other."""
         axis, rank = sample_axis(group), len(shape_of(group.result)) - 1
         blobs = None if axis is None else self.blobs(rewriter, group.operands, [rank] * len(group.operands))
-        return None if blobs is None else emit(rewriter, self.names["concat"], blobs, type_of(group.result), axis=axis)
+        if blobs is None:
+            return None
+        return record(rewriter, self.names["concat"], blobs, group.result.type, {"axis": axis}).result
 
     def emit_split(self, group: Group, rewriter: Rewriter) -> list[Value] | None:
         """A crop for each part."""
-        axis, end, made = axis_of(group.op, 0), 0, []
+        axis, end = axis_of(group.op, 0), 0
+        made: list[Value] = []
         for result in group.results:
             size = shape_of(result)[axis]
             if axis == 0 or size is None:
                 return None
             place = {"starts": (end,), "ends": (end + size,), "axes": (axis - 1,)}
-            made.append(emit(rewriter, self.names["crop"], group.operands[:1], type_of(result), **place))
+            made.append(record(rewriter, self.names["crop"], group.operands[:1], result.type, place).result)
             end += size
         return made
 
@@ -188,12 +184,11 @@ class Batchless:
 
     def emitters(self) -> dict[str, Emitter]:
         """All of them, by ONNX operation type."""
-        crop = {"starts": _part(lambda axis, r: r.start), "ends": _part(lambda axis, r: r.start + len(r)),
-                "axes": _part(lambda axis, r: axis - 1)}  # fmt: skip
         shapes = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
         return {
             **dict.fromkeys(shapes, self.emit_reshape), **dict.fromkeys(self.kinds, self.emit_binary),
             "MatMul": self.emit_matmul, "Concat": self.emit_concat, "Split": self.emit_split,
-            "Slice": layer(self.names["crop"], **crop),
+            "Slice": layer(self.names["crop"], starts=_part(lambda axis, r: r.start),
+                           ends=_part(lambda axis, r: r.start + len(r)), axes=_part(lambda axis, r: axis - 1)),
             "Transpose": layer(self.names["permute"], order_type=self.order),
         }  # fmt: skip

@@ -128,7 +128,7 @@ def _quantizer(value: Value) -> str | None:
     source = value.defining_op
     if not isinstance(source, RecordOp):
         return None
-    return source.quantizer_names()[len(source.operands) + list(source.results).index(value)]
+    return source.quantizer_names()[len(source.operands) + next(r.index for r in source.results if r is value)]
 
 
 # ---------------------------------------------------------------- what breaks the rules

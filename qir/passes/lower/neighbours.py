@@ -23,8 +23,9 @@ class _Neighbours(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         source = op.operands[0].defining_op if op.operands else None
-        alone = isinstance(op, RecordOp) and isinstance(source, RecordOp) and op.operands[0].has_one_use()
-        return alone and self.fuse(op, source, rewriter)
+        if not isinstance(op, RecordOp) or not isinstance(source, RecordOp) or not op.operands[0].has_one_use():
+            return False
+        return self.fuse(op, source, rewriter)
 
     def fuse(self, op: RecordOp, source: RecordOp, rewriter: Rewriter) -> bool:
         raise NotImplementedError
