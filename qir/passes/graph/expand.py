@@ -296,6 +296,19 @@ def _affine(m: Maker) -> tuple[Value, Value] | None:
     return scale, shift
 
 
+@expands("BatchNormalization")
+def batch_normalization(m: Maker) -> Value | None:
+    """x · γ/σ + (β - μ γ/σ) with σ = sqrt(σ² + ε), all constants, worked out in float64"""
+    import numpy as np
+
+    arrays = [constant_array(v) for v in m.op.operands[1:5]]
+    if len(m.sizes) < 2 or any(a is None for a in arrays):
+        return None
+    gamma, beta, mean, variance = (np.asarray(a, np.float64).reshape(-1, *[1] * (len(m.sizes) - 2)) for a in arrays)
+    factor = gamma / np.sqrt(variance + m.attr("epsilon", 1e-5))
+    return m("Add", m("Mul", m.x, m.constant(factor)), m.constant(beta - mean * factor))
+
+
 @expands("InstanceNormalization")
 def instance_normalization(m: Maker) -> Value | None:
     """each channel of each image normalized over its pixels, then scaled and shifted"""
