@@ -10,6 +10,7 @@ TARGET = Target(
     dialect="tinynpu",
     schemes=SCHEMES,
     rules=RULES,
+    io=("float", "integer"),
     pipeline="inline,canonicalize,shape-inference,fold-batch-norm,decompose,canonicalize,cse,annotate{target=tinynpu},"
     "calibrate{data={data}},materialise,lower{target=tinynpu},verify-target{target=tinynpu}",
     patterns=late("tinynpu.patterns:patterns"),

@@ -10,6 +10,7 @@ TARGET = Target(
     dialect="chipname",
     schemes=SCHEMES,
     rules=RULES,
+    io=("float", "integer"),
     pipeline="inline,canonicalize,shape-inference,fold-batch-norm,decompose,canonicalize,cse,annotate{target=chipname},"
     "calibrate{data={data}},materialise,lower{target=chipname},verify-target{target=chipname}",
     patterns=late("chip_package.patterns:patterns"),
