@@ -7,8 +7,8 @@ No line of this is shared with the lowering, so that the two can be compared. Wh
 
 from __future__ import annotations
 
+import argparse
 import struct
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -187,7 +187,8 @@ def max_pool(read: list[Array], e: Sequence[int], p: Sequence[int]) -> Array:
     """The largest code under each window; beyond the border lies -128."""
     high, wide, top, left, bottom, right, down, across = p
     x = np.pad(read[0], ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=-128)
-    return np.lib.stride_tricks.sliding_window_view(x, (high, wide), (2, 3))[:, :, ::down, ::across].max((-2, -1))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (high, wide), (2, 3))[:, :, ::down, ::across]
+    return np.asarray(windows.max((-2, -1)))
 
 
 def join(read: list[Array], e: Sequence[int], p: Sequence[int]) -> Array:
@@ -202,7 +203,7 @@ def flatten(read: list[Array], e: Sequence[int], p: Sequence[int]) -> Array:
 
 def mean(read: list[Array], e: Sequence[int], p: Sequence[int]) -> Array:
     """The driver's: float32 means over rows and columns."""
-    sums = read[0].sum((2, 3), dtype=np.float32, keepdims=True)
+    sums: Array = read[0].sum((2, 3), dtype=np.float32, keepdims=True)
     return sums / np.float32(read[0].shape[2] * read[0].shape[3])
 
 
@@ -222,18 +223,21 @@ def run(path: Path, inputs: Mapping[str, Array], profile: str = "") -> dict[str,
     return Chip(Path(path).read_bytes()).run(inputs)
 
 
-def main(arguments: Sequence[str]) -> int:
+def main() -> int:
     """The command: runs a program on arrays from files, prints the outputs, and writes them with -o."""
-    folder = Path(arguments[arguments.index("-o") + 1]) if "-o" in arguments else None
-    program, *pairs = (a for i, a in enumerate(arguments) if a != "-o" and (i == 0 or arguments[i - 1] != "-o"))
-    inputs = {name: np.load(file) for name, _, file in (pair.partition("=") for pair in pairs)}
-    for name, array in Chip(Path(program).read_bytes()).run(inputs).items():
+    parser = argparse.ArgumentParser(prog="python -m tinynpu.chip", description="Run a program for tinynpu.")
+    parser.add_argument("program", type=Path, help="a .tnpu file")
+    parser.add_argument("inputs", nargs="*", metavar="NAME=FILE.npy", help="an input; once for each")
+    parser.add_argument("-o", type=Path, metavar="FOLDER", help="where the outputs go, as NAME.npy")
+    given = parser.parse_args()
+    inputs = {name: np.load(file) for name, _, file in (pair.partition("=") for pair in given.inputs)}
+    for name, array in run(given.program, inputs).items():
         print(f"{name}  {array.dtype} {'x'.join(map(str, array.shape))}")
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            np.save(folder / f"{name}.npy", array)
+        if given.o is not None:
+            given.o.mkdir(parents=True, exist_ok=True)
+            np.save(given.o / f"{name}.npy", array)
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())
