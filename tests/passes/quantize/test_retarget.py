@@ -70,7 +70,11 @@ def network(seed: int) -> str:
 
     for step in range(rng.randint(3, 9)):
         a, b = rng.choice(values[-3:]), rng.choice(values)
-        kind = "Conv" if step == 0 else rng.choice(["Conv", "Conv", "Conv", "Add", "Mul", "MaxPool", "Sigmoid", "Tanh", "Concat", "Transpose"])
+        kind = (
+            "Conv"
+            if step == 0
+            else rng.choice(["Conv", "Conv", "Conv", "Add", "Mul", "MaxPool", "Sigmoid", "Tanh", "Concat", "Transpose"])
+        )
         if kind == "Conv":
             types, names = [T, constant(f"w{step}", (4, 4, 1, 1), 0.7)], [f"%{a}", f"%w{step}"]
             if rng.random() < 0.7:
@@ -87,7 +91,9 @@ def network(seed: int) -> str:
             half = "tensor<2x2x6x6xf32>"
             lines.append(f"%h{step}:2 = onnx.Split(%{a}) {{axis = 1 : i64}} : ({T}) -> ({half}, {half})")
             name = f"v{len(values)}"
-            lines.append(f'%{name} = onnx.Concat(%h{step}#1, %h{step}#0) {{axis = 1 : i64}} : ({half}, {half}) -> {T} loc("{name}")')
+            lines.append(
+                f'%{name} = onnx.Concat(%h{step}#1, %h{step}#0) {{axis = 1 : i64}} : ({half}, {half}) -> {T} loc("{name}")'
+            )
             values.append(name)
         else:
             attributes = {"MaxPool": " {kernel_shape = array<i64: 3, 3>, pads = array<i64: 1, 1, 1, 1>}",
@@ -109,7 +115,9 @@ def run(module: str | Operation, pipeline: str) -> Any:
     copy = parse_module(module, ctx) if isinstance(module, str) else module.clone()
     run_pipeline(copy, pipeline, ctx)
     verify(copy)
-    remarks[id(copy)] = [f"{d.category or d.severity.name.lower()}: {d.message}" for d in ctx.diagnostics if d.name in ("", "retarget")]
+    remarks[id(copy)] = [
+        f"{d.category or d.severity.name.lower()}: {d.message}" for d in ctx.diagnostics if d.name in ("", "retarget")
+    ]
     return copy
 
 
@@ -197,7 +205,9 @@ def test_where_only_the_rounding_differs_scales_stay() -> None:
     """The search of a weight's scale had data that re-targeting has not: what it found is right for both."""
     text = CONV.replace("i8<-127:127> symmetric per_axis(0) ", "i8<-127:127> symmetric per_axis(0) round(half_away) ")
     module = run(text.replace("u8 affine per_tensor", "u8 affine per_tensor round(floor)"), "retarget{target=same}")
-    assert [parameters(module)[n] for n in ("x", "w", "c")] == [parameters(parse_module(CONV, Context()))[n] for n in ("x", "w", "y")]
+    assert [parameters(module)[n] for n in ("x", "w", "c")] == [
+        parameters(parse_module(CONV, Context()))[n] for n in ("x", "w", "y")
+    ]
     assert sum("(rounding); its scale stays" in r for r in remarks[id(module)]) == 3
 
 
@@ -236,17 +246,24 @@ def test_a_scale_without_a_range_gives_the_range_that_it_reaches() -> None:
 
 
 def test_an_edge_that_nobody_quantized_has_no_scale_and_says_so() -> None:
-    edited = "\n".join(line for line in CONV.splitlines() if "qsim.fake %c" not in line and "@y :" not in line).replace("(%y)", "(%c)")
+    edited = "\n".join(line for line in CONV.splitlines() if "qsim.fake %c" not in line and "@y :" not in line).replace(
+        "(%y)", "(%c)"
+    )
     module = run(edited, "retarget{target=same}")
     assert parameters(module)["c"] == (None, None)
-    assert any(r.startswith("missed: @c on 'c': u8 affine per_tensor, which onnxruntime did not quantize; no range is known") for r in remarks[id(module)])
+    assert any(
+        r.startswith("missed: @c on 'c': u8 affine per_tensor, which onnxruntime did not quantize; no range is known")
+        for r in remarks[id(module)]
+    )
     with pytest.raises(QirError, match=r"\[conv\] the quantizer @c has no scale"):
         run(module, "materialise")
 
 
 def test_calibrate_finds_only_what_is_missing(data: Path) -> None:
     edited = CONV.replace("scale(0.015686275) zero(64)", "scale(0.5) zero(100)")
-    edited = "\n".join(line for line in edited.splitlines() if "qsim.fake %c" not in line and "@y :" not in line).replace("(%y)", "(%c)")
+    edited = "\n".join(
+        line for line in edited.splitlines() if "qsim.fake %c" not in line and "@y :" not in line
+    ).replace("(%y)", "(%c)")
     module = run(edited, f"retarget{{target=same}},calibrate{{data={data}}},materialise")
     found = parameters(module)
     assert found["x"] == (0.5, 100) and found["c"][0] is not None
@@ -269,7 +286,9 @@ def test_a_bias_must_fit_where_scales_beside_it_have_changed() -> None:
         "    %c = ", "    %b = onnx.Constant() {value = dense<[1.0e9, 0.0, 0.0, 0.0]> : tensor<4xf32>} : () -> tensor<4xf32>\n    %2 = qsim.fake %b by @b : tensor<4xf32>\n    %c = "
     ).replace("  func.func", "  qsim.quantizer @b : i32 symmetric product(@x, @w)\n  func.func")  # fmt: skip
     w = quantizers(run(big, "retarget{target=symmetric}"))["w"].scale
-    assert w is not None and float(w.numpy()[0]) > 1e9 / 2**31 / (3 / 127) and w.numpy()[1:].tolist() == [0.25, 0.125, 2.0]
+    assert (
+        w is not None and float(w.numpy()[0]) > 1e9 / 2**31 / (3 / 127) and w.numpy()[1:].tolist() == [0.25, 0.125, 2.0]
+    )
     kept = quantizers(run(big, "retarget{target=same}"))["w"].scale
     assert kept is not None and kept.numpy().tolist() == [0.5, 0.25, 0.125, 2.0]
 
@@ -278,7 +297,10 @@ def test_a_dynamic_quantizer_needs_no_range() -> None:
     module = run(CONV, "retarget{target=dynamic}")
     assert quantizers(module)["x"].dynamic and parameters(module)["x"] == (None, None)
     assert any("its scale is computed at run time" in r for r in remarks[id(module)])
-    assert any(r.startswith("missed: 'c' is read in float: onnxruntime quantized it by @y, dynamic does not") for r in remarks[id(module)])
+    assert any(
+        r.startswith("missed: 'c' is read in float: onnxruntime quantized it by @y, dynamic does not")
+        for r in remarks[id(module)]
+    )
     back = run(module, "retarget{target=onnxruntime}")
     assert any("missed: @x on 'x'" in r for r in remarks[id(back)])
 
@@ -342,7 +364,9 @@ def test_what_a_value_is_made_of_tells_its_range() -> None:
     module = run(chip, "retarget{target=onnxruntime}")
     t = quantizers(module)["t"]
     assert (float(t.lo.numpy()), float(t.hi.numpy())) == (-2.0, 1.0)  # type: ignore[union-attr]
-    assert [name for name, found in parameters(module).items() if found[0] is None] == ["y"]  # the convolution's own result, which the chip gives in float
+    assert [name for name, found in parameters(module).items() if found[0] is None] == [
+        "y"
+    ]  # the convolution's own result, which the chip gives in float
 
 
 def test_readers_with_quantizers_of_their_own_keep_them_apart() -> None:
@@ -388,7 +412,10 @@ def test_codes_that_something_else_computes_with_are_an_error() -> None:
     }"""
     with pytest.raises(QirError, match="makes codes that an operation of a chip reads"):
         run(text, "retarget{target=onnxruntime}")
-    back = text.replace("-> tensor<4xi8> {", "-> tensor<4xf32> {").replace("return %n : tensor<4xi8>", "%f = qsim.decode %n by @x : tensor<4xi8> to tensor<4xf32>\nreturn %f : tensor<4xf32>")
+    back = text.replace("-> tensor<4xi8> {", "-> tensor<4xf32> {").replace(
+        "return %n : tensor<4xi8>",
+        "%f = qsim.decode %n by @x : tensor<4xi8> to tensor<4xf32>\nreturn %f : tensor<4xf32>",
+    )
     with pytest.raises(QirError, match="reads codes that come from an operation of a chip"):
         run(back, "retarget{target=onnxruntime}")
 
@@ -438,5 +465,8 @@ def test_the_converted_module_runs() -> None:
     """Simulated on both schemes, results agree within a few steps of the coarser one."""
     x = np.random.default_rng(4).uniform(-0.1, 0.1, (2, 4, 6, 6)).astype(np.float32)
     text = CONV.replace("range(0.0, 2.0) scale(0.007843138) zero(0)", "range(-2.0, 2.0) scale(0.015686275) zero(128)")
-    before, after = (as_array(Plan(run(text, p)).run({"x": x})["r"]) for p in ("canonicalize", "retarget{target=symmetric},materialise"))
+    before, after = (
+        as_array(Plan(run(text, p)).run({"x": x})["r"])
+        for p in ("canonicalize", "retarget{target=symmetric},materialise")
+    )
     assert 0 < float(np.abs(before - after).max()) < 0.3
