@@ -122,8 +122,11 @@ class Net:
         ir_version = helper.find_min_ir_version_for(opsets, ignore_unknown=True)
         model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)
         model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-        for info in model.graph.output:  # operators whose shapes onnx does not infer
-            info.type.tensor_type.elem_type = info.type.tensor_type.elem_type or TensorProto.FLOAT
+        known = {info.name: info for info in (*model.graph.input, *model.graph.value_info)}
+        for info in model.graph.output:
+            if not info.type.tensor_type.HasField("shape"):  # onnx knows no shapes of these functions: their operand's
+                source = next(node for node in self.nodes if info.name in node.output)
+                info.type.CopyFrom(known[source.input[0]].type)
         return model
 
     def shape_of(self, value: str) -> tuple[int, ...] | None:

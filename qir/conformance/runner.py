@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from qir.conformance.watch import Observe, Watch
 from qir.conformance.worker import Worker
 from qir.dialects.builtin import ModuleOp
 from qir.frontends.onnx import import_onnx
-from qir.ir import Context, QirError, StringAttr, TensorType, fail
+from qir.ir import Context, Diagnostic, QirError, StringAttr, TensorType, fail
 from qir.passes.progress import track
 from qir.target import Target, Tolerance, get_target
 
@@ -101,22 +101,19 @@ class _Check:
     # ------------------------------------------------------------ the suite
     def operator(self, op: str, mode: str, seed: int) -> None:
         """All trials of an operator in a mode."""
-        promised = present = quantized = False
-        why = ""
+        quantized, why = False, ""
         for trial in trials(self.target.in_mode(mode), op, seed):
             if not trial.promised and (op, trial.label) in self.in_float:
                 continue  # another mode had it in float too
             if not trial.promised:
                 self.in_float.add((op, trial.label))
             self.report.trials += 1
-            ctx = Context()
-            watch = self.trial(trial, mode, ctx)
-            promised |= trial.promised
-            present |= op in watch.present
+            watch = self.trial(trial, mode, Context())
             quantized |= op in watch.quantized
-            why = why or next((d.message for d in ctx.diagnostics if d.message.startswith(f"onnx.{op} stays")), "")
-        if promised and present and not quantized:
-            self.report.unused[op, mode] = why or "no reason was given"
+            if trial.promised:
+                why = why or watch.left.get(op, "")
+        if why and not quantized:
+            self.report.unused[op, mode] = why
 
     def trial(self, trial: Trial, mode: str, ctx: Context) -> Watch:
         """One trial; what comes of it goes into the report.
@@ -125,7 +122,7 @@ class _Check:
         """
         failures: list[tuple[QirError, Watch]] = []
         for returned in (True, False) if trial.promised else (True,):
-            watch = Watch(Observe(trial.heads, returned))
+            watch = Watch(Observe(trial.heads, returned, trial.ties))
             with tempfile.TemporaryDirectory() as folder:
                 try:
                     job = self.job(trial.model, trial.calibration, mode, Path(folder), ctx, watch, trial.texts)
@@ -140,7 +137,7 @@ class _Check:
                 self.compare(trial.op, trial.label, mode, job, watch, trial.feeds, heads, ctx, Path(folder))
                 return watch
         last, watch = failures[-1]
-        if _is_refusal(last, watch):
+        if _is_refusal(last, ctx):
             self.report.refused.append(Outcome(trial.op, trial.label, mode, "", error=str(last)))
         else:
             self.failed(trial.op, trial.label, mode, last)
@@ -154,7 +151,10 @@ class _Check:
             try:
                 job = self.job(net.path, net.calibration, mode, Path(folder), ctx, watch)
             except (QirError, Broken) as error:
-                self.failed(net.name, WHOLE, mode, error)
+                if isinstance(error, QirError) and _is_refusal(error, ctx):
+                    self.report.refused.append(Outcome(net.name, WHOLE, mode, "", error=str(error)))
+                else:
+                    self.failed(net.name, WHOLE, mode, error)
             else:
                 self.compare(net.name, WHOLE, mode, job, watch, net.feeds, 0, ctx, Path(folder))
 
@@ -215,12 +215,23 @@ class _Check:
         self.report.add(Outcome(op, label, mode, profile, error=str(error)))
 
 
-def _is_refusal(error: QirError, watch: Watch) -> bool:
-    """Whether a job ended as it may: the target says of operations that nobody quantized that it has no way to run
-    them, and names the nodes of the model."""
-    said = {name for d in error.diagnostics for name in re.findall(r"\bonnx\.(\w+)", d.message)}
+def _is_refusal(error: QirError, ctx: Context) -> bool:
+    """Whether a job ended as it may: the target says of operations that annotate left in float that it has no way to
+    run them, and names the nodes of the model."""
+    promised = _nodes(d for d in ctx.diagnostics if d.name == "annotate" and d.category == "passed")
+    said = _nodes(error.diagnostics)
     named = all(d.location.names() for d in error.diagnostics)
-    return error.__cause__ is None and named and bool(said) and not said & watch.quantized
+    return error.__cause__ is None and named and bool(said) and not said & promised
+
+
+def _nodes(diagnostics: Iterable[Diagnostic]) -> set[tuple[str, str]]:
+    """The nodes that diagnostics speak of, each with the type of the operation that they name first."""
+    found: set[tuple[str, str]] = set()
+    for d in diagnostics:
+        kind = re.search(r"\bonnx\.(\w+)", d.message)
+        if kind is not None:
+            found.update((name, kind[1]) for name in d.location.names())
+    return found
 
 
 def _differences(

@@ -45,6 +45,8 @@ def run_job(
 
     module = simulated = stage(module, "import")
     for item in manager.root.items:
+        if getattr(item, "name", "") == "annotate":
+            watch.plan(module, target.in_mode(mode))
         if not PassManager([item]).run(module, ctx):
             continue
         module = stage(module, str(item))

@@ -59,6 +59,8 @@ class Trial:
     """Whether a rule of the data sheet quantizes the operator."""
     texts: bool
     """Whether its stages go through text; not if those of the same graph with other numbers did."""
+    ties: bool
+    """Whether its scales are made powers of two."""
 
 
 def operators(target: Target) -> list[str]:
@@ -81,7 +83,9 @@ def trials(target: Target, op: str, seed: int = 0) -> Iterator[Trial]:
         make = _Maker(target, op, case, seed, rules)
         yield make.trial("", head=bool(rules))
         if case.weights and computes:
-            yield make.trial("extreme weights", head=bool(rules), extreme=True)
+            yield make.trial("extreme weights", head=True, extreme=True)
+        if rules and (case.fuses or case is CASES[op][0]):
+            yield make.trial("powers of two", head=True, ties=True)
         if demanded:
             yield make.trial("float result", head=False)
         if case.fuses:
@@ -102,8 +106,9 @@ class _Maker:
     rules: Sequence[Rule]
 
     def trial(
-        self, variant: str, head: bool, extreme: bool = False, fused: tuple[str, tuple[float, ...]] | None = None
-    ) -> Trial:
+        self, variant: str, head: bool, extreme: bool = False, ties: bool = False,
+        fused: tuple[str, tuple[float, ...]] | None = None,
+    ) -> Trial:  # fmt: skip
         label = f"{self.case.label}, {variant}" if variant else self.case.label
         seed = zlib.crc32(f"{self.seed} {self.op} {label}".encode())
         around = any(rule.role in ("follow", "move") for rule in self.rules)
@@ -133,7 +138,8 @@ class _Maker:
         usual = feeds if extreme else [f for f in feeds if f.kind not in ("high", "low", "alternating")]
         calibration = {name: _joined(f.arrays[name] for f in usual) for name in net.inputs}
         model = net.model([*results, *heads, *side])
-        return Trial(self.op, label, model, len(results), feeds, calibration, bool(self.rules), not extreme)
+        return Trial(self.op, label, model, len(results), feeds, calibration, bool(self.rules),
+                     not (extreme or ties), ties)  # fmt: skip
 
     def around(self, net: Net, value: str, shape: tuple[int, ...], prefix: str) -> tuple[str, Rule] | None:
         """A product of `value` by the identity that the data sheet computes on integers, and its rule."""

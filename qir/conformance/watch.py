@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import attrs
 
 from qir.conformance.text import Broken
+from qir.conformance.ties import make_ties
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.func import FuncOp, main_function
 from qir.dialects.qsim import FakeOp, QuantizerOp
 from qir.ir import FloatType, Operation, TensorType, Value, verify
+from qir.passes.quantize.filters import Selection
+from qir.passes.quantize.placement import Placement
 from qir.passes.quantize.queries import quantizer_name, quantizers
+from qir.target import Target
 
 __all__ = ["Observe", "Watch"]
 
@@ -19,44 +23,52 @@ __all__ = ["Observe", "Watch"]
 @attrs.frozen
 class Observe:
     """How the first `count` results are seen: the module is made to return their quantized values, or else (for a chip
-    that cannot give these out) only what is computed from them."""
+    that cannot give these out) only what is computed from them. `ties`: with scales of powers of two."""
 
     count: int
     returned: bool = True
+    ties: bool = False
 
 
 @attrs.define
 class Watch:
     """Follows a job from stage to stage.
 
-    `steps` are the scales of the results by name, where they are quantized; `quantized` are the op types that read
-    quantized values after annotate, `present` those that were there; `fusions` the pairs of nodes that must become one
-    record.
+    `quantized` are the op types that the data sheet quantizes, `left` the others with the reason; `fusions` the pairs
+    of nodes that must become one record. `steps` are the scales of the results by name, where they are quantized.
     """
 
     observe: Observe | None = None
-    steps: dict[str, float] = attrs.field(factory=dict)
     quantized: set[str] = attrs.field(factory=set)
-    present: set[str] = attrs.field(factory=set)
+    left: dict[str, str] = attrs.field(factory=dict)
     fusions: list[tuple[str, str]] = attrs.field(factory=list)
+    steps: dict[str, float] = attrs.field(factory=dict)
     _annotated: bool = False
+    _tied: bool = False
     _behind: dict[str, str] = attrs.field(factory=dict)
     """The quantizer in whose steps a result is measured that is computed from a dropped one."""
+
+    def plan(self, module: ModuleOp, sheet: Target) -> None:
+        """Read the data sheet over the float model, as annotate is going to do."""
+        placement = Placement(main_function(module).body, sheet, Selection(()))
+        self.quantized = {_kind(op) for op in placement.quantized}
+        self.left = {_kind(op): reason for op, reason in placement.left.items() if _kind(op) not in self.quantized}
+        for op, planned in placement.quantized.items():
+            for fused in placement.fused_ops(planned):
+                names = op.location.names(), fused.location.names()
+                if all(names):
+                    self.fusions.append((names[0][0], names[1][0]))
 
     def stage(self, module: ModuleOp) -> None:
         """Look at the module after a pass; the first time that it simulates, let it return what is to be seen."""
         func = main_function(module)
         if not self._annotated and any(isinstance(op, FakeOp) for op in func.walk()):
             self._annotated = True
-            self.fusions = _promised(func)
-            for op in func.body:
-                kind = op.name.removeprefix("onnx.")
-                self.present.add(kind)
-                if any(map(quantizer_name, op.operands)):
-                    self.quantized.add(kind)
             if self.observe is not None:
                 self._observe(func, self.observe)
                 verify(module)
+        if self.observe is not None and self.observe.ties and not self._tied:
+            self._tied = make_ties(module)
         if self._annotated:
             self._read_steps(module, func)
 
@@ -113,25 +125,9 @@ def _names(func: FuncOp) -> Sequence[str]:
     return result_names(func, func.return_op.operands)
 
 
+def _kind(op: Operation) -> str:
+    return op.name.removeprefix("onnx.")
+
+
 def _is_float(value: Value) -> bool:
     return isinstance(value.type, TensorType) and isinstance(value.type.element, FloatType)
-
-
-def _promised(func: FuncOp) -> list[tuple[str, str]]:
-    """Pairs of nodes that are to become one record: the first reads quantized values, a quantizer reads the second, and
-    there is none in between."""
-    found = []
-    for op in func.body:
-        source = op.operands[0].defining_op if op.operands else None
-        if source is None or isinstance(op, FakeOp) or isinstance(source, FakeOp):
-            continue
-        read = any(map(quantizer_name, source.operands)) and not any(map(quantizer_name, op.operands))
-        given = any(isinstance(user, FakeOp) for result in op.results for user in result.users)
-        if read and given and op.operands[0].has_one_use():
-            found += _named(source, op)
-    return found
-
-
-def _named(first: Operation, second: Operation) -> list[tuple[str, str]]:
-    a, b = first.location.names(), second.location.names()
-    return [(a[0], b[0])] if a and b else []

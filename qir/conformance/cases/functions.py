@@ -99,7 +99,7 @@ apply(GLOBAL, "odd channels", (1, 5, 6, 7))
 apply(GLOBAL, "32 channels, a square", (1, 32, 4, 4))
 
 # ---------------------------------------------------------------- reductions
-REDUCTIONS = "ReduceMean ReduceSum ReduceMax ReduceMin ReduceL2 ReduceSumSquare"
+REDUCTIONS = "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp"
 apply(REDUCTIONS, "the image, dimensions kept", IMAGE, [2, 3], keepdims=1)
 apply(REDUCTIONS, "the image", (1, 5, 6, 7), [2, 3], keepdims=0)
 apply(REDUCTIONS, "rows", ROWS, [-1], keepdims=1)

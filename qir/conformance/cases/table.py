@@ -12,6 +12,7 @@ from qir.conformance.net import Net
 
 __all__ = ["CASES", "Case", "add", "apply"]
 
+
 @attrs.frozen
 class Case:
     """One shape class of an operator: `build` puts the operator on a net and gives its results.
