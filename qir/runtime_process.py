@@ -57,13 +57,11 @@ def _run_here(runtime: Runtime, path: Path, inputs: Arrays, profile: str) -> dic
     except QirError:
         raise
     except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        fail(str(path), f"{runtime.name} {runtime.version()} cannot load or run it: {first}")
+        lines = str(error).strip().splitlines() or [type(error).__name__]  # C++ says where first, and the cause last
+        fail(str(path), f"{runtime.name} {runtime.version()} cannot load or run it: {lines[-1].strip()}")
 
 
-def _run_apart(
-    target: Target, runtime: Runtime, path: Path, inputs: Arrays, profile: str
-) -> dict[str, NDArray[Any]]:
+def _run_apart(target: Target, runtime: Runtime, path: Path, inputs: Arrays, profile: str) -> dict[str, NDArray[Any]]:
     with tempfile.TemporaryDirectory(prefix="qir-") as name:
         folder = Path(name)
         _save(folder / "inputs", inputs)

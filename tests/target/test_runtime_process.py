@@ -13,7 +13,7 @@ from qir.runtime_process import run_artifact
 from qir.target import get_target, targets_for
 from qir.tools.qir import main
 
-MODULE = '''
+MODULE = """
 import ctypes, os, sys
 import numpy as np
 from qir.ir import fail
@@ -29,7 +29,7 @@ def run(path, inputs, profile=""):
     if what == "leave":
         os._exit(3)
     if what == "raise":
-        raise RuntimeError("the file is strange" + chr(10) + "in many ways")
+        raise RuntimeError("from core.cpp:132:" + chr(10) + "the file is strange" + chr(10))
     if what == "refuse":
         fail(str(path), "made for version 2", "convert it")
     if what == "print":
@@ -42,7 +42,7 @@ def make(name, **more):
 
 SAFE, QUICK = make("chip"), make("quick", isolated=False)
 MISSING = Target(name="gone", runtime=Runtime("gone", "pip install gone", lambda: None, run, suffixes=(".gone",)))
-'''
+"""
 
 
 @pytest.fixture(autouse=True)
