@@ -1,6 +1,6 @@
 """The data sheet of tinynpu, as ../chip.md has it."""
 
-from qir.datasheet import BOUNDS_KNOWN, COLUMN_BIAS, rank_is
+from qir.datasheet import BOUNDS_KNOWN, COLUMN_BIAS, PLAIN_GEMM, rank_is
 from qir.target import Bias, Data, Fused, Rule, Scheme, Weight, attribute_is
 
 CODES = Scheme(storage="i8", pow2="nearest", rounding="half_up")
@@ -8,13 +8,12 @@ SCHEMES = {"codes": CODES, "weight": CODES, "bias": Scheme(storage="i32", roundi
 
 X, W = Data("codes"), Weight("weight")
 CLAMPED = (Fused("Relu"), Fused("Clip", where=(BOUNDS_KNOWN,)))
-PLAIN = tuple(attribute_is(k, v, default=v) for k, v in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)))
 
 RULES = (
     Rule("Conv", "compute", {"X": X, "W": W, "B": Bias("bias", of=("X", "W"))}, result="codes", output="always",
          fused=CLAMPED, where=(rank_is("X", 4),), note="CONV"),
     Rule(("Gemm", "MatMul"), "compute", {"A": X, "B": W, "C": Bias("bias", of=("A", "B"))}, result="codes",
-         output="always", fused=CLAMPED, where=(*PLAIN, rank_is("B", 2), COLUMN_BIAS), note="DENSE"),
+         output="always", fused=CLAMPED, where=(PLAIN_GEMM, rank_is("B", 2), COLUMN_BIAS), note="DENSE"),
     Rule("Add", "follow", {"A": X, "B": X}, result="codes", fused=CLAMPED, note="ADD"),
     Rule("MaxPool", "move", {"X": X}, where=(rank_is("X", 4), attribute_is("ceil_mode", 0, default=0)), note="MAXPOOL"),
     Rule("Concat", "follow", {"inputs": X}, result="codes", share="always", note="CONCAT"),
