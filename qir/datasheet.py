@@ -8,8 +8,9 @@ from qir.ir import FloatType, Operation, TensorType, Value, is_absent
 from qir.target import Constraint, constant_of, is_constant, operand_indices
 
 __all__ = [
-    "BOUNDS_KNOWN", "COLUMN_BIAS", "FLOAT_RESULT", "NO_MASK", "PADS_ZERO", "PLAIN_GEMM", "WINDOW_IS_IMAGE",
-    "axis_below", "clamp_bounds", "clips_to", "computed", "constant", "constant_or_absent", "operand_of", "rank_is",
+    "BOUNDS_KNOWN", "COLUMN_BIAS", "DEPTH_FIRST", "EVEN_SPLIT", "FLOAT_RESULT", "FORWARD_SLICE", "IMAGE_WINDOW",
+    "NO_MASK", "PADS_ZERO", "PLAIN_GEMM", "WINDOW_IS_IMAGE", "ZERO_PAD", "axis_below", "clamp_bounds", "clips_to",
+    "computed", "constant", "constant_or_absent", "operand_of", "rank_is",
 ]  # fmt: skip
 
 
@@ -114,6 +115,19 @@ WINDOW_IS_IMAGE = Constraint(
 )
 
 
+def _even_split(op: Operation) -> bool:
+    return len({str(r.type) for r in op.results}) == 1
+
+
+EVEN_SPLIT = Constraint("its parts are alike", "its parts are of several sizes", _even_split)
+IMAGE_WINDOW = Constraint(
+    "its window has two axes and no dilation",
+    "its window has not two axes, or a dilation",
+    lambda op: len(op.attr("kernel_shape", ())) == 2 and set(op.attr("dilations") or (1,)) == {1},
+)
+DEPTH_FIRST = Constraint("its mode is DCR", "its mode is CRD", lambda op: op.attr("mode", "DCR") == "DCR")
+
+
 # ---------------------------------------------------------------- what constants say
 def clamp_bounds(op: Operation) -> tuple[float, float] | None:
     """The bounds between which a Relu or Clip (at any opset) clamps; None for other operations, and computed bounds."""
@@ -169,6 +183,18 @@ def _pads_zero(op: Operation) -> bool:
     return data is not None and not data.numpy().any()
 
 
+def _forward(op: Operation) -> bool:
+    value = operand_of(op, 4)
+    data = None if value is None else constant_of(value)
+    return value is None or (data is not None and bool((data.numpy() > 0).all()))
+
+
+FORWARD_SLICE = Constraint("its steps are positive", "it goes backwards", _forward)
+ZERO_PAD = Constraint(
+    "it pads with zeros",
+    "it pads with another number, by another mode, or crops",
+    lambda op: op.attr("mode", "constant") == "constant" and len(op.operands) < 4 and _pads_zero(op),
+)
 PADS_ZERO = Constraint(
     "it pads with 0",
     "it pads with another number than 0",

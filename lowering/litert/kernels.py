@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from qir.interpreter.arithmetic import register_arithmetic
+from qir.interpreter.arithmetic import register_arithmetic, sizes_of
 from qir.interpreter.arrays import register_moves
 from qir.interpreter.node import Node
 from qir.lowering.litert.dialect import ARRAYS
@@ -21,7 +21,7 @@ PROFILES = ("xnnpack", "optimized", "reference", "micro")
 
 FORMULAS = {  #      xnnpack       optimized   reference   micro
     "conv":         ("float",      "ruy",      "double",   "double"),
-    "depthwise":    ("float",      "ruy",      "double",   "double"),
+    "depthwise":    ("float",      "vectors",  "double",   "double"),
     "grouped":      ("float",      "double",   "double",   "double"),
     "product":      ("float",      "ruy",      "real",     "double"),
     "matmul":       ("",           "double",   "double",   "double"),
@@ -33,8 +33,9 @@ FORMULAS = {  #      xnnpack       optimized   reference   micro
     "mean":         ("float",      "double",   "double",   "double"),
     "quantize":     ("reciprocal", "vectors",  "quotient", "quotient"),
     "dequantize":   ("product",    "vectors",  "product",  "product"),
-    "rows":         ("unsigned",   "vectors",  "portable", "portable"),
-    "rows depthwise": ("",         "vectors",  "portable", "portable"),
+    "rows":         ("unsigned",   "portable", "portable", ""),
+    "rows equal":   ("unsigned",   "symmetric", "symmetric", ""),
+    "rows depthwise": ("",         "portable", "portable", ""),
     # beside int16, of which XNNPACK takes nothing
     "conv 16":      ("",           "reduced",  "reduced",  "reduced"),
     "depthwise 16": ("",           "reduced",  "reduced",  "reduced"),
@@ -45,7 +46,7 @@ FORMULAS = {  #      xnnpack       optimized   reference   micro
     "mul 16":       ("",           "double",   "double",   "double"),
     "requantize 16": ("",          "double",   "double",   "double"),
     "mean 16":      ("",           "double",   "double",   "double"),
-    "quantize 16":  ("",           "quotient", "quotient", "quotient"),
+    "quantize 16":  ("",           "vectors",  "quotient", "quotient"),
     "dequantize 16": ("",          "vectors",  "product",  "product"),
 }  # fmt: skip
 
@@ -63,7 +64,7 @@ def choose(node: Node, what: str, *ratios: Tensor) -> str:
     low, high = LIMITS.get(what, (0.0, float("inf")))
     what = f"{what} 16" if "i16" in elements else what
     row = FORMULAS[what]
-    packed = str(node.element(1)) == "i4" and what != "product"
+    packed = str(node.element(1)) == "i4" and (what != "product" or (sizes_of(node, 1)[-1] or 1) % 2 == 1)
     taken = all(bool(((r >= low) & (r < high)).all()) for r in ratios) and not packed
     profile = node.settings.profile or "xnnpack"
     if profile == "xnnpack" and not (row[0] and taken):

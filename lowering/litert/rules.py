@@ -63,9 +63,13 @@ RULES = (
     Rule("Concat", "follow", {"inputs": X}, result="activation", share="always", where=(d.FLOAT_RESULT,),
          note="CONCATENATION: it copies codes"),
     # ---------------------------------------------------------- move
-    Rule(("MaxPool", "AveragePool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather",
-          "Split"), "move", {0: X}, where=(d.FLOAT_RESULT,), note="on codes"),
-    Rule(("Pad", "DepthToSpace"), "move", {0: X}, where=(d.FLOAT_RESULT,), modes=INT8, note="on codes"),
+    Rule(("MaxPool", "AveragePool"), "move", {0: X}, where=(d.IMAGE_WINDOW,), note="on codes"),
+    Rule(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Gather"), "move", {0: X},
+         where=(d.FLOAT_RESULT,), note="on codes"),
+    Rule("Slice", "move", {0: X}, where=(d.FLOAT_RESULT, d.FORWARD_SLICE), note="on codes"),
+    Rule("Split", "move", {0: X}, where=(d.FLOAT_RESULT, d.EVEN_SPLIT), note="on codes"),
+    Rule("Pad", "move", {0: X}, where=(d.FLOAT_RESULT, d.ZERO_PAD), note="on codes"),
+    Rule("DepthToSpace", "move", {0: X}, where=(d.DEPTH_FIRST,), modes=INT8, note="on codes"),
     # ---------------------------------------------------------- float
     Rule(("Relu", "Clip"), "float", note="behind a quantized operation they are fused into it"),
     Rule("LayerNormalization", "float", note="MEAN, SUB, MUL, ADD and RSQRT in float: XNNPACK has no 8-bit form"),

@@ -7,15 +7,17 @@ the same records on floats. For each it asks the target's `Choice` for a formula
 =========================== ================================================================================
 what                        formulas
 =========================== ================================================================================
-conv, depthwise, grouped,   a rescaling by name; of ``mul`` also ``vectors``: double, in vectors modulo 2**16
-product, matmul, mul
+conv, depthwise, grouped,   a rescaling by name; of ``mul`` also ``vectors``: double, in vectors modulo 2**16; of
+product, matmul, mul        ``depthwise`` too: ruy for whole eights of channels, double for the rest
 requantize, leaky           a rescaling by name, or ``eighths``: a factor of 8 fraction bits, ties up
 add, sub                    ``rescaled``, ``vectors`` (its operands' shifts without rounding), ``shifted``
 mean                        ``double``, or ``float``: in float32, the zero point inside the rounding
 quantize                    ``quotient`` half_away(x / s), ``reciprocal`` half_even(x fl(1 / s)), ``vectors``: that in
                             vectors of 8, half_away of a float64 quotient behind them
 dequantize                  ``product`` s (q - z), ``vectors``: fl(q s) + fl(-z s) in vectors of 8
-rows, rows depthwise        of `row_steps`: codes of rows for floats by codes
+rows, rows equal (weights   of `row_steps`: how rows of floats become codes for weights of codes
+have one scale), rows
+depthwise
 =========================== ================================================================================
 
 Records read the parameters `fused_activation_function` (one of `CLAMPS`), `keep_num_dims`, `adj_y`, `alpha`,
@@ -74,14 +76,15 @@ def _quantizers(node: Node, *operands: int) -> list[Quantization] | None:
 def _stored(node: Node, y: Quantization, steps: Tensor, how: str = "") -> Tensor:
     """Steps as the result holds them: the zero point added, clipped to the fused activation, whose bounds the formulas
     ``float`` and ``shifted`` round half to even, others half away."""
-    low, high = int(y.scheme.qmin), int(y.scheme.qmax)
+    dtype = storage_dtype(y.scheme)
+    low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max  # kernels saturate at the type's ends, whatever the scheme
     ties = "half_even" if how in ("float", "shifted") else "half_away"
     for bound in CLAMPS[node.attr("fused_activation_function", "NONE")]:
         if math.isfinite(bound):
             code = int(round_(torch.tensor(bound, dtype=F32) / y.scale, ties)) + int(y.zero)
             code = min(max(code, low), high)
             low, high = (code, high) if bound <= 0 else (low, code)
-    return (steps + y.zero).clamp_(low, high).to(storage_dtype(y.scheme))
+    return (steps + y.zero).clamp_(low, high).to(dtype)
 
 
 def _fused(node: Node, run: Callable[..., Tensor]) -> Kernel:
@@ -115,7 +118,10 @@ def _conv(node: Node, choose: Choice, depthwise: bool) -> Kernel:
     if found is None and w_only is None:
         return _fused(node, convolve)
     if found is None:
-        rows, by = choose(node, "rows depthwise" if depthwise else "rows"), w_only.scale if w_only else torch.ones(())
+        by = w_only.scale if w_only is not None else torch.ones(())
+        grouped = sizes_of(node, 0)[-1:] != sizes_of(node, 1)[-1:]
+        equal = bool((by == by.max()).all()) and not grouped
+        rows = choose(node, "rows depthwise" if depthwise else "rows equal" if equal else "rows")
         strides = node.parameter("stride_h"), node.parameter("stride_w")
 
         def hybrid(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -130,7 +136,15 @@ def _conv(node: Node, choose: Choice, depthwise: bool) -> Kernel:
     grouped = sizes_of(node, 0)[-1:] != sizes_of(node, 1)[-1:]
     how = _chosen(node, choose, "depthwise" if depthwise else "grouped" if grouped else "conv", x_, w_, y_)
     sums, factor = code_sums(node, depthwise, x_), _factor(x_, w_, y_, how)
-    return lambda x, w, b: _stored(node, y_, rescale(sums(x, w, b), factor, how), how)
+    if how != "vectors":
+        return lambda x, w, b: _stored(node, y_, rescale(sums(x, w, b), factor, how), how)
+
+    def eights(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        acc = sums(x, w, b)
+        lanes = k.vector_lanes(acc.shape[-1:], 8)
+        return _stored(node, y_, torch.where(lanes, rescale(acc, factor, "ruy"), rescale(acc, factor, "double")))
+
+    return eights
 
 
 def _product(node: Node, choose: Choice) -> Kernel:
@@ -159,7 +173,8 @@ def _product(node: Node, choose: Choice) -> Kernel:
     def run(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         if not plans:
             span = int(x_.scheme.qmin), int(x_.scheme.qmax)
-            plans.append(integer_matmul(w.T, x_zero=int(x_.zero), x_range=span, bias=b))
+            wide = x_.scheme.bits > 8
+            plans.append(integer_matmul(w.T, x_zero=int(x_.zero), x_range=span, bias=b, wide=wide))
         return _stored(node, y_, rescale(plans[0](rows(x, w)), factor, how), how)
 
     return run

@@ -121,7 +121,9 @@ class _Exact:
         bias: torch.Tensor | None,
         step: int,
         int8: bool,
+        wide: bool,
     ) -> None:
+        self.wide = wide
         low, high = x_range[0] - x_zero, x_range[1] - x_zero
         self.x_zero = x_zero
         self.bound = _bound(rows, low, high, bias)
@@ -139,8 +141,8 @@ class _Exact:
             self.path = "float64"
 
     def finish(self, sums: torch.Tensor) -> torch.Tensor:
-        """Sums beyond int32 wrap, as in a 32-bit accumulator."""
-        return sums.to(torch.int64).to(torch.int32) if self.bound >= 1 << 31 else sums
+        """Sums beyond int32 wrap, as in a 32-bit accumulator; with `wide` they have 64 bits."""
+        return sums.to(torch.int64).to(torch.int32) if self.bound >= 1 << 31 and not self.wide else sums
 
 
 class IntegerConv(_Exact):
@@ -157,6 +159,7 @@ class IntegerConv(_Exact):
         pads: Sequence[int],
         dilations: Sequence[int],
         groups: int,
+        wide: bool,
     ) -> None:
         centered = _centered(weight, weight_zero, 0)
         self.kernel = tuple(weight.shape[2:])
@@ -165,7 +168,7 @@ class IntegerConv(_Exact):
         rows = centered.flatten(1)
         taps = rows.shape[1] // max(centered.shape[1], 1) if centered.shape[1] else 1
         whole = groups == 1 and rows.shape[1] >= 32 and self.rank == 2
-        super().__init__(rows, x_zero, x_range, bias, taps, int8=whole)
+        super().__init__(rows, x_zero, x_range, bias, taps, whole, wide)
         if self.path == "split" and groups != 1:
             self.path = "float64"
         self.bias = None if bias is None else bias.reshape(-1)
@@ -255,9 +258,10 @@ class IntegerMatmul(_Exact):
         bias: torch.Tensor | None,
         x_zero: int,
         x_range: tuple[int, int],
+        wide: bool,
     ) -> None:
         centered = _centered(weight, weight_zero, 1)
-        super().__init__(centered.t(), x_zero, x_range, bias, 1, int8=True)
+        super().__init__(centered.t(), x_zero, x_range, bias, 1, True, wide)
         self.bias = None if bias is None else bias.reshape(-1)
         if self.path == "int8":
             self.columns = centered.to(torch.int8).contiguous()
@@ -311,14 +315,15 @@ def integer_conv(
     pads: Sequence[int],
     dilations: Sequence[int],
     groups: int = 1,
+    wide: bool = False,
 ) -> IntegerConv:
     """Plans ``sum (x - x_zero) * (weight - weight_zero) + bias`` over windows.
 
     `weight` holds codes ``[M, C / groups, k...]`` of any integer type, `bias` int32 ``[M]``; `weight_zero` may be one
     per output channel; `x_range` says which codes x can have; `pads` are all begins, then all ends. The result takes
-    codes ``[N, C, ...]`` and gives exact sums (float32, float64 or int32; modulo 2**32 beyond int32).
+    codes ``[N, C, ...]`` and gives exact sums (float32, float64 or int32; modulo 2**32 beyond int32 unless `wide`).
     """
-    return IntegerConv(weight, weight_zero, bias, x_zero, x_range, strides, pads, dilations, groups)
+    return IntegerConv(weight, weight_zero, bias, x_zero, x_range, strides, pads, dilations, groups, wide)
 
 
 def integer_matmul(
@@ -328,9 +333,10 @@ def integer_matmul(
     x_range: tuple[int, int] = (0, 255),
     weight_zero: int | torch.Tensor = 0,
     bias: torch.Tensor | None = None,
+    wide: bool = False,
 ) -> IntegerMatmul:
     """Plans ``(x - x_zero) @ (weight - weight_zero) + bias`` for codes ``weight [K, N]``; see `integer_conv`."""
-    return IntegerMatmul(weight, weight_zero, bias, x_zero, x_range)
+    return IntegerMatmul(weight, weight_zero, bias, x_zero, x_range, wide)
 
 
 def integer_product(

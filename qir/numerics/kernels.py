@@ -123,22 +123,27 @@ def softmax_by_table(x: Tensor, x_: Affine, y_: Affine) -> Tensor:
 
 # ---------------------------------------------------------------- rows quantized at run time
 def row_steps(x: Tensor, how: str) -> tuple[Tensor, Tensor]:
-    """Rows of floats as steps (whole numbers in float32) and scales: 255 steps over a range that holds 0.
+    """Rows of floats as steps (whole numbers in float32) and scales, in 8 bits.
 
-    ``portable`` and ``vectors``: the zero point from the end whose rounding costs less; ``half_away(fl(x / s + z))``
-    (TFLite, portable_tensor_utils.cc), or ``half_even(fl(x / s)) + z`` (neon_tensor_utils.cc, on x86 too).
-    ``unsigned``: ``half_even(fl(x / s)) + z``, the zero point from the lower end, all in float32 (XNNPACK, qdu8: on x86
-    with VNNI).
+    - ``portable``: 255 steps over a range that holds 0, the zero point from the end whose rounding costs less;
+      ``half_away(fma(x, 1 / s, z))`` (TFLite, portable_tensor_utils.cc).
+    - ``symmetric``: 127 steps to the largest magnitude; ``half_away(x · fl(127 / max))`` (the same file).
+    - ``unsigned``: as the first, the zero point from the lower end, ``half_even(fl(x (1 / s))) + z``, all in float32
+      (XNNPACK, qdu8: on x86 with VNNI).
     """
+    if how == "symmetric":
+        most = x.abs().amax(-1, keepdim=True)
+        inverse = torch.where(most == 0, torch.ones_like(most), 127 / most)
+        scale = torch.where(most == 0, torch.ones_like(most), most / 127)
+        return round_(x * inverse, "half_away").clamp(-127, 127), scale
     low, high = x.amin(-1, keepdim=True).clamp(max=0), x.amax(-1, keepdim=True).clamp(min=0)
     if how == "unsigned":
         inverse = 255 / torch.where(high == low, torch.ones_like(low), high - low)
         zero = torch.round(-low * inverse) - 128
         return torch.round(x * inverse).clamp(-128 - zero, 127 - zero), 1 / inverse
-    span = high.double() - low.double() if how == "portable" else (high - low).double()
-    scale = torch.where(high == low, torch.ones_like(span), span / 255)
-    ends = torch.where(128 - low / scale < 127 + high / scale, -128 - low / scale, 127 - high / scale)
-    zero, inverse = round_(ends.clamp(-128, 127), "half_away").to(torch.float32), 1 / scale.to(torch.float32)
-    if how == "portable":
-        return round_(zero + x * inverse, "half_away").clamp(-128, 127) - zero, scale.to(torch.float32)
-    return torch.round(x * inverse).clamp(-128 - zero, 127 - zero), scale.to(torch.float32)
+    low, high = low.double(), high.double()
+    wide = torch.where(high == low, torch.ones_like(low), (high - low) / 255)
+    zero = torch.where(128 - low / wide < 127 + high / wide, -128 - low / wide, 127 - high / wide)
+    zero, scale = round_(zero.clamp(-128, 127), "half_away").to(torch.float32), wide.to(torch.float32)
+    value = (x.double() * (1 / scale).double() + zero.double()).to(torch.float32)  # rounded once, as by an fma
+    return round_(value, "half_away").clamp(-128, 127) - zero, scale

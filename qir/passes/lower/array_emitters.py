@@ -74,7 +74,7 @@ def _pool(group: Group, rw: Rewriter, a: Arrays) -> Value | None:
         return None
     if average and group.quantizers[0] != group.outputs[0]:
         return a.spatial_mean(group, rw)
-    filling = ("zero" if op.attr("count_include_pad", 0) else "never") if average else "lowest"
+    filling = ("counted" if op.attr("count_include_pad", 0) else "never") if average else "lowest"
     image = a.image(group, rw, kernel, filling)
     if image is None:
         return None

@@ -109,7 +109,8 @@ class Arrays:
         """The first operand with channels last, and `padding`, `stride_h` and `stride_w` of a window over it.
 
         Where SAME and VALID cannot say the padding it is put there before: with zeros, the ``lowest`` number, or not
-        at all (``never``), then the result is None, as it is for what is no image.
+        at all (``never``), then the result is None, as it is for what is no image. ``counted`` zeros are part of the
+        window's numbers, which those of SAME are not.
         """
         x, name, op = group.operands[0], group.quantizers[0], group.op
         sizes, out = sizes_of(x)[2:], sizes_of(op.results[0])[2:]
@@ -128,7 +129,7 @@ class Arrays:
             total = reach - 1 if size is None else max(0, (-(-size // strides[i]) - 1) * strides[i] + reach - size)
             same.append(total)
         halves = [t // 2 for t in same] + [t - t // 2 for t in same]
-        padding = "SAME" if any(pads) and pads == halves else "VALID"
+        padding = "SAME" if any(pads) and pads == halves and filling != "counted" else "VALID"
         explicit = any(pads) and padding == "VALID"
         if explicit and filling == "never":
             return None
