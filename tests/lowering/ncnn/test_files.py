@@ -206,7 +206,7 @@ def test_codes_that_reach_a_float_layer_are_an_error(lowered: Any) -> None:
         "-> tensor<?x8x8x8xf32>", "-> tensor<?x8x8x8xi8>"
     )
     text = text.replace(": (tensor<?x8x8x8xf32>) -> tensor<?x8x7x7", ": (tensor<?x8x8x8xi8>) -> tensor<?x8x7x7")
-    with pytest.raises(QirError, match="gives codes to ncnn.Pooling, which reads them as something else"):
+    with pytest.raises(QirError, match=r"gives codes to ncnn\.Pooling, which reads them as something else"):
         run_pipeline(parse_module(text, Context()), "verify-target{target=ncnn}", Context())
 
 
@@ -214,7 +214,7 @@ def test_two_scales_on_one_blob_are_an_error(lowered: Any) -> None:
     graph, a = chain()
     text = print_module(lowered(graph, x=a["x"]))
     text = text.replace("quant = [@relu1_y, @c2, unit]", "quant = [@x, @c2, unit]")
-    with pytest.raises(QirError, match="gives codes of @relu1_y to ncnn.Convolution, which reads them by another"):
+    with pytest.raises(QirError, match=r"gives codes of @relu1_y to ncnn\.Convolution, which reads them by another"):
         run_pipeline(parse_module(text, Context()), "verify-target{target=ncnn}", Context())
 
 
