@@ -247,13 +247,14 @@ class Tolerance:
 
     Of a quantized result at most `fraction` of the elements may differ, by at most `steps` of its quantizer. Floats are
     equal within `relative` of the largest number of the result (float32 sums in another order are off by less), at most
-    `fraction` of them not. `absent`: the runtime has no kernel for it in this profile, and says so.
+    `fraction` of them not. `absent`: the runtime has no kernel for it in this profile, and says so; ``partly``: for
+    some forms of it.
     """
 
     steps: int = 0
     fraction: float = 0.0
     relative: float = 1e-5
-    absent: bool = False
+    absent: bool | Literal["partly"] = False
     reason: str = ""
 
 
@@ -294,7 +295,7 @@ class Target:
     - `export(module, context, folder, name, …)` writes the artifact and returns its files; `opset` is the lowest
       version of each operator set that the artifact needs.
     - `bounds` say where the simulation is not the runtime's numbers exactly: by op type (``net`` for whole models) and
-      profile of the runtime, ``""`` for all profiles.
+      profile of the runtime, ``""`` for all op types or all profiles that have none of their own.
 
     `patterns`, `export` and `verify` are called late, so that a target is listed without importing what they need.
     """
@@ -349,7 +350,8 @@ class Target:
 
     def tolerance(self, op: str, profile: str = "") -> Tolerance:
         """How far the simulation of an op type (``net``: of a whole model) may be from the runtime in a profile."""
-        return self.bounds.get((op, profile)) or self.bounds.get((op, "")) or Tolerance()
+        keys = (op, profile), (op, ""), ("", profile)
+        return next((self.bounds[key] for key in keys if key in self.bounds), Tolerance())
 
     def rules_for(self, op_name: str) -> tuple[Rule, ...]:
         """The rules of an op by its IR name (``onnx.Conv``, ``com.microsoft.Gelu``), in order."""

@@ -6,11 +6,17 @@
 from __future__ import annotations
 
 from qir.lowering.litert.rules import MODES, RULES, SCHEMES
-from qir.target import Runtime, Target, late
+from qir.target import Runtime, Target, Tolerance, installed, late
 
 __all__ = ["TARGET"]
 
 _HERE = "qir.lowering.litert"
+
+MICRO = "no GELU, POW, FULLY_CONNECTED of int4, products of floats by codes, and GATHER by int64 or of int16"
+BOUNDS = {
+    ("", "micro"): Tolerance(absent="partly", reason=MICRO),
+    ("Conv", "reference"): Tolerance(absent="partly", reason="no DEPTHWISE_CONV_2D of int4"),
+}
 
 TARGET = Target(
     name="litert",
@@ -20,17 +26,19 @@ TARGET = Target(
     modes=MODES,
     rules=RULES,
     pipeline=(
-        "convert-opset{version=20},inline,canonicalize,shape-inference,fold-batch-norm,decompose,fuse,canonicalize,cse,cross-layer-equalization,"
-        "annotate{target=litert},calibrate{data={data}},materialise,lower{target=litert},verify-target{target=litert}"
+        "convert-opset{version=20},inline,canonicalize,shape-inference,fold-batch-norm,decompose,fuse,canonicalize,cse,"
+        "cross-layer-equalization,annotate{target=litert},calibrate{data={data}},materialise,lower{target=litert},"
+        "verify-target{target=litert}"
     ),
     formats={"tflite": ""},
     patterns=late(f"{_HERE}.patterns:lowering_patterns"),
     export=late(f"{_HERE}.export:export"),
     verify=late(f"{_HERE}.export:verify"),
     runtime=Runtime(
-        "ai-edge-litert", "pip install ai-edge-litert", late(f"{_HERE}.runtime:version"), late(f"{_HERE}.runtime:run"),
-        profiles=("xnnpack", "optimized", "reference", "micro"), suffixes=(".tflite",),
+        "ai-edge-litert", "pip install 'qir[litert,tflite-micro]'", installed("ai-edge-litert"),
+        late(f"{_HERE}.runtime:run"), profiles=("xnnpack", "optimized", "reference", "micro"), suffixes=(".tflite",),
     ),
+    bounds=BOUNDS,
     opset={"ai.onnx": 20},
     io=("float", "integer"),
     notes=("Flatbuffer schema version 3; the operator versions are those of op_version.cc in LiteRT 2.3.",),

@@ -12,7 +12,7 @@ import numpy as np
 
 from qir.ir import fail
 
-__all__ = ["RESOLVERS", "parse", "run", "schema", "version"]
+__all__ = ["RESOLVERS", "parse", "run", "schema"]
 
 RESOLVERS = {"xnnpack": "BUILTIN", "optimized": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
 ARENA = 1 << 26
@@ -33,17 +33,6 @@ def _module(name: str, install: str = "pip install 'qir[litert]'") -> Any:
 def schema() -> Any:
     """The classes of the .tflite schema, which come with the runtime."""
     return _module("ai_edge_litert.schema_py_generated")
-
-
-def version() -> str | None:
-    """The installed version, or None."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("ai-edge-litert")
-    except PackageNotFoundError:
-        return None
 
 
 def parse(data: bytes, where: str) -> Any:

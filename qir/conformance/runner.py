@@ -191,11 +191,17 @@ class _Check:
         for profile in self.profiles if self.report.runtime else ():
             tolerance = self.target.tolerance("net" if label == WHOLE else op, profile)
             try:
-                if tolerance.absent:
+                if tolerance.absent is True:
                     self.absent(op, label, mode, profile, artifact, feeds[0])
                     continue
                 ours = after if not profile else _interpreted(job.loaded, feeds, profile)
-                theirs = [self.worker.run(artifact, feed.arrays, profile) for feed in feeds]
+                try:
+                    theirs = [self.worker.run(artifact, feed.arrays, profile) for feed in feeds]
+                except Broken as error:
+                    if tolerance.absent != "partly":
+                        raise
+                    self.report.refused.append(Outcome(op, label, mode, profile, error=str(error)))
+                    continue
                 found = tuple(_differences(ours, theirs, watch.steps, heads, tolerance))
             except (QirError, Broken) as error:
                 self.failed(op, label, mode, error, profile)
@@ -217,11 +223,16 @@ class _Check:
 
 def _is_refusal(error: QirError, ctx: Context) -> bool:
     """Whether a job ended as it may: the target says of operations that annotate left in float that it has no way to
-    run them, and names the nodes of the model."""
+    run them, and names the nodes of the model (or their tensors, where the model's nodes have no names)."""
     promised = _nodes(d for d in ctx.diagnostics if d.name == "annotate" and d.category == "passed")
     said = _nodes(error.diagnostics)
-    named = all(d.location.names() for d in error.diagnostics)
+    named = all(map(_names, error.diagnostics))
     return error.__cause__ is None and named and bool(said) and not said & promised
+
+
+def _names(diagnostic: Diagnostic) -> Sequence[str]:
+    """The nodes that a diagnostic is placed at; of nodes without a name the result that it names."""
+    return diagnostic.location.names() or re.findall(r"\bonnx\.\w+' that gives '([^']+)'", diagnostic.message)
 
 
 def _nodes(diagnostics: Iterable[Diagnostic]) -> set[tuple[str, str]]:
@@ -230,7 +241,7 @@ def _nodes(diagnostics: Iterable[Diagnostic]) -> set[tuple[str, str]]:
     for d in diagnostics:
         kind = re.search(r"\bonnx\.(\w+)", d.message)
         if kind is not None:
-            found.update((name, kind[1]) for name in d.location.names())
+            found.update((name, kind[1]) for name in _names(d))
     return found
 
 
