@@ -10,7 +10,7 @@ from qir.dialects.builtin import ModuleOp
 from qir.ir import Context, Diagnostic, Operation, QirError, Severity
 from qir.passes.base import Pass, option
 from qir.passes.registry import register_pass
-from qir.target import Target, get_target
+from qir.target import Target, get_target, node_name
 
 __all__ = ["VerifyTarget", "left_over"]
 
@@ -67,10 +67,14 @@ def left_over(op: Operation, target: Target) -> Diagnostic | None:
 
 def _without_record(op: Operation, target: Target) -> Diagnostic:
     """Why a target has no record for an operation of the model, as far as its data sheet says so."""
+    # A model whose nodes have no names is told by its tensors'.
+    which = f"'{op.name}'" + ("" if op.location.names() else f" that gives '{node_name(op)}'")
     hint = f"replace the operation in the model; `qir targets {target.name}` lists what the target has"
     rule, reason = target.choose(op)
     if rule is not None and rule.role != "float":
-        why, hint = "in float, only on integers", "--remarks says why it stayed float: an --exclude, or an operand"
-        return Diagnostic(Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}' {why}", hint=hint)
-    why = reason if target.rules_for(op.name) and reason else "it has no record for it"
-    return Diagnostic(Severity.ERROR, op.location, f"{target.name} cannot run '{op.name}': {why}", hint=hint)
+        why, hint = " in float, only on integers", "--remarks says why it stayed float: an --exclude, or an operand"
+    elif target.rules_for(op.name) and reason:
+        why = f": {reason}"
+    else:
+        why = ": it has no record for it"
+    return Diagnostic(Severity.ERROR, op.location, f"{target.name} cannot run {which}{why}", hint=hint)

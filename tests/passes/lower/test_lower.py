@@ -83,6 +83,12 @@ def test_the_error_says_what_the_data_sheet_lacks(toy: Target, ctx: Context, mon
     ]
 
 
+def test_the_error_names_a_tensor_where_the_node_has_no_name(toy: Target, ctx: Context) -> None:
+    text = NET.replace("onnx.Relu(%y)", "onnx.Tanh(%y)").replace(' loc("act")', "")
+    with pytest.raises(QirError, match=r"toy cannot run 'onnx.Tanh' that gives 'r': it has no record for it"):
+        lowered(text, ctx, "lower{target=toy}")
+
+
 def test_a_promised_fusion_that_does_not_happen_is_an_error(toy: Target, ctx: Context, tmp_path) -> None:  # type: ignore[no-untyped-def]
     """The float result of the first convolution is read beside the Relu: nothing can be fused."""
     module = lowered(NET, ctx, f"annotate{{target=toy}},calibrate{{data={data(tmp_path)}}},materialise")
