@@ -35,6 +35,7 @@ FORMULAS = {  #      xnnpack       optimized   reference   micro
     "dequantize":   ("product",    "vectors",  "product",  "product"),
     "rows":         ("unsigned",   "portable", "portable", ""),
     "rows equal":   ("unsigned",   "symmetric", "symmetric", ""),
+    "rows grouped": ("unsigned",   "portable", "portable", ""),
     "rows depthwise": ("",         "portable", "portable", ""),
     # beside int16, of which XNNPACK takes nothing
     "conv 16":      ("",           "reduced",  "reduced",  "reduced"),

@@ -15,9 +15,8 @@ mean                        ``double``, or ``float``: in float32, the zero point
 quantize                    ``quotient`` half_away(x / s), ``reciprocal`` half_even(x fl(1 / s)), ``vectors``: that in
                             vectors of 8, half_away of a float64 quotient behind them
 dequantize                  ``product`` s (q - z), ``vectors``: fl(q s) + fl(-z s) in vectors of 8
-rows, rows equal (weights   of `row_steps`: how rows of floats become codes for weights of codes
-have one scale), rows
-depthwise
+rows, rows equal, rows      of `row_steps`: how rows of floats become codes, for weights of codes (that have one
+grouped, rows depthwise     scale, of a grouped and of a depthwise convolution)
 =========================== ================================================================================
 
 Records read the parameters `fused_activation_function` (one of `CLAMPS`), `keep_num_dims`, `adj_y`, `alpha`,
@@ -77,7 +76,7 @@ def _stored(node: Node, y: Quantization, steps: Tensor, how: str = "") -> Tensor
     """Steps as the result holds them: the zero point added, clipped to the fused activation, whose bounds the formulas
     ``float`` and ``shifted`` round half to even, others half away."""
     dtype = storage_dtype(y.scheme)
-    low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max  # kernels saturate at the type's ends, whatever the scheme
+    low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max  # kernels know the type, not the scheme
     ties = "half_even" if how in ("float", "shifted") else "half_away"
     for bound in CLAMPS[node.attr("fused_activation_function", "NONE")]:
         if math.isfinite(bound):
@@ -121,12 +120,13 @@ def _conv(node: Node, choose: Choice, depthwise: bool) -> Kernel:
         by = w_only.scale if w_only is not None else torch.ones(())
         grouped = sizes_of(node, 0)[-1:] != sizes_of(node, 1)[-1:]
         equal = bool((by == by.max()).all()) and not grouped
-        rows = choose(node, "rows depthwise" if depthwise else "rows equal" if equal else "rows")
+        apart = "depthwise" if depthwise else "grouped" if grouped else "equal" if equal else ""
+        rows = choose(node, f"rows {apart}".rstrip())
         strides = node.parameter("stride_h"), node.parameter("stride_w")
 
         def hybrid(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
             """An image is a row; where a 1x1 convolution is computed as a product (``unsigned``) each pixel is."""
-            pixels = rows == "unsigned" and tuple(w.shape[1:3]) == (1, 1) == strides
+            pixels = rows == "unsigned" and tuple(w.shape[1:3]) == (1, 1) == strides and not grouped
             steps, scale = k.row_steps(x if pixels else x.flatten(1), rows)
             sums = convolve(steps.reshape(x.shape).to(F64), w.to(F64)).to(F32)
             return sums * ((scale if pixels else scale.reshape(-1, 1, 1, 1)) * by) + b
