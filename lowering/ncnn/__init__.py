@@ -13,18 +13,13 @@ from qir.target import Runtime, Target, Tolerance, late
 __all__ = ["TARGET"]
 
 _HERE = "qir.lowering.ncnn"
+_LONG = Tolerance(relative=1e-4, reason="long float sums in another order")
 _PACKED = Tolerance(steps=1, fraction=0.001, relative=3e-4,
                     reason="channels packed by eight: the scale is a reciprocal of 12 bits (rcpps)")  # fmt: skip
 
-_LONG = Tolerance(relative=1e-4, reason="long float sums in another order")
-
 TARGET = Target(
-    name="ncnn",
-    title="ncnn on CPUs: .param and .bin, int8 layers between float ones",
-    dialect="ncnn",
-    schemes=SCHEMES,
-    modes=MODES,
-    rules=RULES,
+    name="ncnn", title="ncnn on CPUs: .param and .bin, int8 layers between float ones", dialect="ncnn",
+    schemes=SCHEMES, modes=MODES, rules=RULES, opset={"ai.onnx": 13},
     pipeline=(
         "inline,canonicalize,shape-inference,fold-batch-norm,decompose,fuse,canonicalize,cse,cross-layer-equalization,"
         "annotate{target=ncnn},calibrate{data={data}},materialise,lower{target=ncnn},verify-target{target=ncnn}"
@@ -32,16 +27,12 @@ TARGET = Target(
     patterns=late(f"{_HERE}.patterns:lowering_patterns"),
     export=late(f"{_HERE}.export:export"),
     verify=late(f"{_HERE}.patterns:verify_lowered"),
-    runtime=Runtime(
-        "ncnn", "pip install ncnn", late(f"{_HERE}.runtime:version"), late(f"{_HERE}.runtime:run"),
-        profiles=("no-packing", "default"), suffixes=(".param",),
-    ),
-    opset={"ai.onnx": 13},
+    runtime=Runtime("ncnn", "pip install ncnn", late(f"{_HERE}.runtime:version"), late(f"{_HERE}.runtime:run"),
+                    profiles=("no-packing", "default"), suffixes=(".param",)),
     bounds={
-        ("Conv", "default"): _PACKED,
+        ("Conv", "default"): _PACKED, ("Gemm", ""): _LONG, ("MatMul", ""): _LONG,
         ("net", "default"): attrs.evolve(_PACKED, relative=0.3, reason=f"{_PACKED.reason}; codes behind it flip"),
         ("net", ""): Tolerance(fraction=0.15, reason="float sums in another order: codes behind them flip"),
-        ("Gemm", ""): _LONG, ("MatMul", ""): _LONG,
     },
     notes=(
         "Blobs have no batch axis: samples run one by one.",

@@ -41,7 +41,7 @@ def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: A
             counts = (str(len(reads)), str(len(writes)))
             lines.append(" ".join([kind, titles.unique(node_name(op)), *counts, *reads, *writes, *filter(None, given)]))
             data += b"".join(_numbers(op, kind, [array_of(v) for v in op.operands], symbols))
-    network, weights = Path(folder) / f"{name}.param", Path(folder) / f"{name}.bin"
+    network, weights = (Path(folder) / f"{name}.{ending}" for ending in ("param", "bin"))
     count = sum(int(line.split()[3]) for line in lines)
     network.write_text("\n".join([str(MAGIC), f"{len(lines)} {count}", *lines, ""]), encoding="utf-8")
     weights.write_bytes(data)
@@ -97,5 +97,4 @@ def _weights(array: Any) -> bytes:
 
 
 def _floats(array: Any) -> bytes:
-    data: bytes = np.ascontiguousarray(array, "<f4").tobytes()
-    return data
+    return bytes(np.ascontiguousarray(array, "<f4").tobytes())

@@ -6,7 +6,6 @@ The formulas are those of `qir.interpreter.rescaled`, with one rounding in convo
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 
 import torch
@@ -17,58 +16,42 @@ from qir.interpreter.delegate import as_onnx
 from qir.interpreter.integer import integer_conv, integer_matmul
 from qir.interpreter.node import Node
 from qir.interpreter.plain import delegated
+from qir.interpreter.planes import clamping, pad_planes, plane, pool_planes
 from qir.interpreter.registry import Kernel, kernel
 from qir.interpreter.rescaled import codes_of, rescaled
-from qir.interpreter.windows import average, lane_sums
 from qir.lowering.ncnn.emitters import BLOBS, POWERS, REDUCE, UNARY, runs_winograd
 from qir.numerics import decode
+from qir.numerics.winograd import winograd43
 from qir.passes.lower.batchless import AXES
 
-__all__ = ["winograd43"]
 
-
-def winograd43(acc: Tensor) -> Tensor:
-    """An exact sum as the int8 kernel for F(4,3) gives it: 576 times too large in int32, and divided in float32."""
-    wrapped = (acc.to(torch.int64) * 576 + 2**31) % 2**32 - 2**31
-    return torch.trunc(wrapped.to(torch.float32) * torch.tensor(1 / 576, dtype=torch.float32))
-
-
-def _activation(node: Node) -> Callable[[Tensor], Tensor]:
-    kind, numbers = node.parameter("activation_type"), node.parameter("activation_params")
-    if kind == 3:
-        return lambda v: v.clamp(*numbers)
-    return lambda v: v if kind == 0 else torch.where(v > 0, v, v * (numbers[0] if kind == 2 else 0.0))
-
-
-def _fuses(node: Node, depthwise: bool, channels: int) -> bool:
-    """Whether sums are scaled and biased in one rounding. A depthwise convolution is only by its kernels for 3x3 with
-    one or two steps, no other activation than ReLU, and channels that are not packed."""
-    frame = [node.parameter(k) for k in ("kernel_w", "kernel_h", "dilation_w", "dilation_h", "stride_w", "stride_h")]
-    packed = node.settings.profile == "default" and channels % 8 == 0
-    special = not packed and node.parameter("activation_type") < 2 and frame[:4] == [3, 3, 1, 1]
-    return not depthwise or (special and frame[4:] in ([1, 1], [2, 2]))
+def _packs(node: Node, channels: int, by: int) -> bool:
+    """Whether ncnn keeps so many channels in packs: what it does by default, and not in the profile no-packing."""
+    return node.settings.profile == "default" and channels % by == 0
 
 
 @kernel("ncnn.Convolution", "ncnn.ConvolutionDepthWise", fresh=True)
 def _convolution(node: Node) -> Kernel:
-    p, weight = node.parameter, node.constant(1)
+    """A depthwise one is scaled and biased in one rounding only by its kernels for 3x3 with one or two steps, no other
+    activation than ReLU, and channels that are not packed."""
+    p, weight, frame, activate = node.parameter, node.constant(1), plane(node), clamping(node)
     groups = p("group") if node.name.endswith("DepthWise") else 1
-    strides, dilations, pads = (p("stride_h"), p("stride_w")), (p("dilation_h"), p("dilation_w")), _pads(node)
     if not p("int8_scale_term"):
-        plain = as_onnx(node, "Conv", group=groups, strides=strides, dilations=dilations, pads=pads)
-        activate = _activation(node)
+        plain = as_onnx(node, "Conv", group=groups, **frame)
         return lambda *tensors: activate(plain(*tensors))
-    sums = integer_conv(weight, x_range=(-127, 127), strides=strides, pads=pads, dilations=dilations, groups=groups)
+    sums = integer_conv(weight, x_range=(-127, 127), groups=groups, **frame)
+    window = (weight.shape[2:], frame["dilations"], frame["strides"])
+    special = window in (((3, 3), (1, 1), (1, 1)), ((3, 3), (1, 1), (2, 2))) and p("activation_type") < 2
     depthwise = groups > 1 and groups == len(weight) and weight.shape[1] == 1
+    fused = not depthwise or (special and not _packs(node, groups, 8))
     winograd = runs_winograd(p, groups, weight.shape)
     found: Callable[[Tensor], Tensor] = (lambda codes: winograd43(sums(codes))) if winograd else sums
-    return rescaled(node, found, (-1, 1, 1), _fuses(node, depthwise, groups), _activation(node))
+    return rescaled(node, found, (-1, 1, 1), fused, activate)
 
 
 @kernel("ncnn.InnerProduct", fresh=True)
 def _inner_product(node: Node) -> Kernel:
-    sums = integer_matmul(node.constant(1).t(), x_range=(-127, 127))
-    return rescaled(node, sums, (-1,), False, _activation(node))
+    return rescaled(node, integer_matmul(node.constant(1).t(), x_range=(-127, 127)), (-1,), False, clamping(node))
 
 
 @kernel("ncnn.Gemm", fresh=True)
@@ -92,52 +75,20 @@ def _gemm(node: Node) -> Kernel:
     return run
 
 
-# ---------------------------------------------------------------- floats
-def _pads(node: Node) -> tuple[int, ...]:
-    return tuple(node.parameter(f"pad_{side}") for side in ("top", "left", "bottom", "right"))
-
-
-@kernel("ncnn.Pooling", fresh=True)
-def _pooling(node: Node) -> Kernel:
-    """Averages of packed channels are times the inverse of the count; others where the compiler makes that of it."""
-    p, packs, pads = node.parameter, node.settings.profile == "default", _pads(node)
-    frame = (p("kernel_h"), p("kernel_w")), (p("stride_h"), p("stride_w"))
-    ceil, include, whole = not p("pad_mode"), bool(p("avgpool_count_include_pad")), p("global_pooling")
-    if not p("pooling_type"):
-        plain = as_onnx(node, "MaxPool", kernel_shape=frame[0], strides=frame[1], pads=pads, ceil_mode=int(ceil))
-        return (lambda x: x.amax((2, 3))) if whole else plain
-
-    def run(x: Tensor) -> Tensor:
-        packed = packs and x.shape[1] % 4 == 0
-        if not whole:
-            return average(x, *frame, pads, ceil=ceil, include_pads=include, inverse=packed or include)
-        if packed:
-            return average(x, x.shape[2:], (1, 1), pads, ceil=False, include_pads=True, inverse=True).flatten(1)
-        return lane_sums(x) * (1 / torch.tensor(float(math.prod(x.shape[2:]))))
-
-    return run
-
-
-@kernel("ncnn.Padding", fresh=True)
-def _padding(node: Node) -> Kernel:
-    sides = [node.parameter(side) for side in ("left", "right", "top", "bottom")]
-    mode = ("constant", "replicate", "reflect")[node.parameter("type")]
-    return lambda x: torch.nn.functional.pad(x, sides, mode, node.parameter("value") if mode == "constant" else None)
-
-
-@kernel("ncnn.Reduction", fresh=True)
 def _reduction(node: Node) -> Kernel:
-    name = next(name for name, code in REDUCE.items() if code == node.parameter("operation"))
-    axes = torch.tensor([a + 1 for a in node.parameter("axes")])
-    return as_onnx(node, name, [0, axes], keepdims=node.parameter("keepdims"))
+    axes = torch.tensor(node.parameter("axes")) + 1
+    return as_onnx(node, _REDUCE[node.parameter("operation")], [0, axes], keepdims=node.parameter("keepdims"))
 
 
-_UNARY = {code: name for name, code in UNARY.items()}
+_UNARY, _REDUCE = ({code: name for name, code in table.items()} for table in (UNARY, REDUCE))
 _POWERS = {code: functools.partial(torch.pow, exponent=exponent) for exponent, code in POWERS.items()}
 _KERNELS: dict[str, Callable[[Node], Kernel]] = {
     "Split": lambda node: lambda x: (x,) * len(node.op.results),
     "Embed": lambda node: lambda x, w: w[x.long()],
     "UnaryOp": lambda node: _POWERS.get(code := node.parameter("op_type")) or as_onnx(node, _UNARY[code]),
+    "Pooling": lambda node: pool_planes(node, lambda channels: _packs(node, channels, 4)),
+    "Padding": pad_planes,
+    "Reduction": _reduction,
     "PixelShuffle": lambda node: as_onnx(node, "DepthToSpace", blocksize=node.parameter("upscale_factor"),
                                          mode="DCR" if node.parameter("mode") else "CRD"),
     "Softmax": lambda node: as_onnx(node, "Softmax", axis=node.parameter("axis") + 1),

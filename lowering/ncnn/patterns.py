@@ -7,7 +7,8 @@ from typing import Any
 from qir.dialects.builtin import ModuleOp
 from qir.ir import Context
 from qir.ir.records import RecordOp
-from qir.lowering.ncnn.emitters import EMITTERS, overflowing
+from qir.lowering.ncnn.emitters import EMITTERS, runs_winograd
+from qir.numerics.winograd import overflowing_channels
 from qir.passes.lower.blobs import AbsorbEncode, Handover, SplitFanout, check_blobs
 from qir.passes.lower.groups import group_patterns
 from qir.passes.lower.neighbours import ComposeShapes, FuseBias
@@ -64,8 +65,8 @@ def verify_lowered(module: ModuleOp, ctx: Context) -> None:
         if isinstance(op, RecordOp) and op.name in CONVOLUTIONS and op.parameter("int8_scale_term"):
             groups = op.parameter("group") if op.name == CONVOLUTIONS[1] else 1
             codes = array_of(op.operands[1])
-            why = "" if codes is None else overflowing(op.parameter, groups, codes)
-            if why:
+            why = "" if codes is None else overflowing_channels(codes)
+            if codes is not None and why and runs_winograd(op.parameter, groups, codes.shape):
                 ctx.warning(
                     op.location, f"{op.name} may overflow in ncnn's Winograd kernel: {why}", "write featmask = 64"
                 )

@@ -22,10 +22,8 @@ SCHEMES = {"activation": INT8, "weight": INT8}
 def _blocks(storage: str, most: int) -> dict[str, Scheme | None]:
     """Weights alone, in blocks of 32 along the inputs, whichever axis of the matrix these lie on."""
     scheme = Scheme(storage=storage, qmin=-most, qmax=most, rounding="half_away")
-    rows, columns = ({0: 1, 1: 32}, {0: 32, 1: 1})
-    found = {"rows": rows, "columns": columns}
-    along = {name: scheme.evolve(granularity=Granularity.block(sizes, tail="short")) for name, sizes in found.items()}
-    return {"activation": None, **along}
+    rows, columns = (Granularity.block(sizes, tail="short") for sizes in ({0: 1, 1: 32}, {0: 32, 1: 1}))
+    return {"activation": None, "rows": scheme.evolve(granularity=rows), "columns": scheme.evolve(granularity=columns)}
 
 
 MODES = {"weights": _blocks("i8", 127), "weights4": _blocks("i4", 7)}
@@ -34,10 +32,8 @@ WEIGHTS = tuple(MODES)
 
 def _column_bias(op: Operation) -> bool:
     """A constant of one number per column, whose leading sizes may be 1, or none."""
-    if len(op.operands) < 3:
-        return True
-    bias, columns = array_of(op.operands[2]), shape_of(op.results[0])[-1:]
-    return bias is not None and (bias.size,) == columns
+    bias = array_of(op.operands[2]) if len(op.operands) > 2 else None
+    return len(op.operands) < 3 or (bias is not None and (bias.size,) == shape_of(op.results[0])[-1:])
 
 
 X8 = Data("activation")
@@ -74,18 +70,17 @@ RULES = (
     Rule("MatMul", "compute", {"B": Weight("columns")}, where=MATMUL, modes=WEIGHTS, note="Gemm: float activations"),
 
     # ---------------------------------------------------------- float: they would make garbage of int8 blobs
-    Rule("Conv", "float", fused=FUSED, note="float where its groups have 8 output channels or a multiple, of which "
-         "packed channels make garbage, and where only weights are quantized; windows are two-dimensional"),
-    Rule(("Gemm", "MatMul"), "float", note="Gemm and MatMul, float; samples stay apart"),
+    Rule("Conv", "float", fused=FUSED, note="float where its groups have 8, 16, … output channels, of which packed "
+         "channels make garbage, and where only weights are quantized; windows are two-dimensional"),
     Rule(("MaxPool", "AveragePool"), "float", note="Pooling, float; of planes, without dilation"),
-    Rule(("GlobalAveragePool", "GlobalMaxPool"), "float", note="Pooling, float"),
     Rule(("Add", "Sub", "Mul", "Div", "Max", "Min"), "float", note="BinaryOp, float; constants are for all samples"),
     Rule(("Concat", "Flatten", "Pad", "Relu"), "float", note="pass codes on where all have one scale, else float; "
          "Padding is of planes, no layer takes the samples' axis"),
-    Rule(("Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Softmax", "ReduceMean", "ReduceSum",
-          "ReduceMax", "ReduceMin"), "float", note="float, without the samples' axis; of known sizes, in steps of 1"),
-    Rule("Gather", "float", note="Embed: rows of a constant table"),
-    Rule("Pow", "float", note="UnaryOp, float: powers of 2, 1/2 and -1/2"),
+    Rule(("Gemm", "MatMul", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Softmax", "ReduceMean",
+          "ReduceSum", "ReduceMax", "ReduceMin", "Gather", "Pow"), "float",
+         note="float; samples stay apart, sizes are known, slices are in steps of 1, rows of a constant are gathered, "
+         "powers are 2, 1/2 and -1/2"),
     Rule(("LayerNormalization", "Sigmoid", "Tanh", "Erf", "Gelu", "HardSwish", "HardSigmoid", "LeakyRelu", "Clip",
-          "Exp", "Log", "Sqrt", "Abs", "Neg", "Floor", "Ceil", "Sin", "Cos", "DepthToSpace"), "float", note="float"),
+          "Exp", "Log", "Sqrt", "Abs", "Neg", "Floor", "Ceil", "Sin", "Cos", "DepthToSpace", "GlobalAveragePool",
+          "GlobalMaxPool"), "float", note="float"),
 )  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,11 @@ from qir.ir import fail
 __all__ = ["OPTIONS", "run", "version"]
 
 OPTIONS: dict[str, dict[str, bool]] = {"no-packing": {"use_packing_layout": False}, "default": {}}
-"""ncnn's options in each profile: channels not packed by eight, which makes depthwise convolutions exact, and as they
-come."""
+"""ncnn's options in each profile: channels not packed, which makes depthwise convolutions exact; as they come."""
 
 
 def version() -> str | None:
     """The installed version, or None."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
     try:
         return installed("ncnn")
     except PackageNotFoundError:
@@ -34,22 +32,18 @@ def run(path: Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, A
     import ncnn
     import numpy as np
 
-    net = ncnn.Net()
-    net.opt.num_threads = 1
-    for option, value in OPTIONS[profile or "no-packing"].items():
+    net, weights = ncnn.Net(), Path(path).with_suffix(".bin")
+    for option, value in {"num_threads": 1, **OPTIONS[profile or "no-packing"]}.items():
         setattr(net.opt, option, value)
-    weights = Path(path).with_suffix(".bin")
     if net.load_param(str(path)) != 0 or not weights.exists() or net.load_model(str(weights)) != 0:
         fail(str(path), f"ncnn {version()} cannot load it with {weights.name}", "write both files again")
     if set(net.input_names()) != set(inputs):
         fail(str(path), f"its inputs are {', '.join(net.input_names())}, not {', '.join(inputs)}")
-    dtypes = {"f": np.float32}
-    arrays = {name: np.ascontiguousarray(a, dtypes.get(a.dtype.kind, np.int32)) for name, a in inputs.items()}
+    arrays = {k: np.ascontiguousarray(a, np.float32 if a.dtype.kind == "f" else np.int32) for k, a in inputs.items()}
     found: dict[str, list[Any]] = {name: [] for name in net.output_names()}
     for sample in range(min(map(len, arrays.values()))):
         extractor = net.create_extractor()
-        for name, array in arrays.items():
-            # A Mat points into the array; where it owns nothing, a layer that works in place crashes.
+        for name, array in arrays.items():  # where a Mat only points into an array, layers that work in place crash
             extractor.input(name, ncnn.Mat(array[sample]).clone())
         for name, rows in found.items():
             status, blob = extractor.extract(name)
