@@ -51,12 +51,12 @@ _KERNELS: dict[str, list[Entry]] = {}
 _MODULES: dict[str, list[str]] = {
     "onnx": ["qir.interpreter.kernels"],
     "ai.onnx": ["qir.interpreter.kernels"],
+    "com.microsoft": ["qir.interpreter.kernels"],
     "qsim": ["qir.interpreter.kernels"],
     "quant": ["qir.interpreter.kernels"],
     "func": ["qir.interpreter.kernels"],
     "builtin": ["qir.interpreter.kernels"],
     **{name: [module] for name, module in lowering_modules("kernels").items()},
-    "com.microsoft": ["qir.lowering.onnxruntime.kernels"],  # of models, too, not only of what we lower
 }
 
 

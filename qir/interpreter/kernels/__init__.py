@@ -17,6 +17,8 @@ from qir.interpreter.kernels import (
     qsim,
     quant,
     quantized,
+    quantized_elementwise,
+    quantized_products,
     reduce,
     resize,
     rnn,
@@ -27,5 +29,6 @@ from qir.interpreter.kernels import (
 
 __all__ = [
     "activation", "attention", "cast", "control", "conv", "elementwise", "generate", "image", "index", "linear",
-    "loss", "norm", "pool", "qsim", "quant", "quantized", "reduce", "resize", "rnn", "shape", "signal", "text",
+    "loss", "norm", "pool", "qsim", "quant", "quantized", "quantized_elementwise", "quantized_products", "reduce",
+    "resize", "rnn", "shape", "signal", "text",
 ]  # fmt: skip
