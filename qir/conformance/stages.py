@@ -38,7 +38,8 @@ def run_job(
     With `texts` the job goes on from the text of each stage, so that what the text loses is lost. Raises QirError for a
     pass that fails, and Broken.
     """
-    manager = make_pipeline(target, None, {"data": str(data), "mode": mode or None})
+    calibrates = "{data}" in target.pipeline or "calibrate" in target.pipeline
+    manager = make_pipeline(target, None, {"data": str(data) if calibrates else None, "mode": mode or None})
 
     def stage(module: ModuleOp, name: str) -> ModuleOp:
         return through_text(module, name) if texts else module
