@@ -61,12 +61,14 @@ if TYPE_CHECKING:
     from qir.text.clauses import ClauseReader, ClauseWriter
 
 __all__ = [
-    "DIALECT", "IO", "DecodeDynamicOp", "DecodeOp", "EncodeDynamicOp", "EncodeOp", "FakeOp", "QuantizerOp",
+    "AXES", "DIALECT", "IO", "DecodeDynamicOp", "DecodeOp", "EncodeDynamicOp", "EncodeOp", "FakeOp", "QuantizerOp",
     "make_quantizer", "quantizer_of", "scheme_attributes",
 ]  # fmt: skip
 
 IO = "qir.io"
 """On an argument or a result of a function: the quantizer whose codes it is."""
+AXES = "qir.axes"
+"""On an argument or a result of a function: for each of its axes, which one of the model's it is."""
 
 
 @op_def("qsim.quantizer", Trait.SYMBOL)

@@ -96,6 +96,7 @@ def quantize(
     mode: str | None = None,
     profile: str | None = None,
     io: str | None = None,
+    channels_last: bool = False,
     device: str | None = None,
     seed: int | None = None,
     pipeline: str | None = None,
@@ -117,7 +118,7 @@ def quantize(
         None if out is None else Path(out),
         options={
             "method": method, "only": tuple(only), "exclude": tuple(exclude), "format": format, "mode": mode,
-            "profile": profile, "io": io, "device": device, "seed": seed,
+            "profile": profile, "io": io, "channels_last": channels_last or None, "device": device, "seed": seed,
         },
         pipeline=pipeline,
         evaluate=evaluate,

@@ -21,6 +21,7 @@ from qir.passes import Instrumentation, Nested, Pass, PassManager, option_specs,
 from qir.passes.base import format_value, parse_value
 from qir.passes.progress import track
 from qir.passes.quantize.calibrate import Calibrate
+from qir.passes.quantize.channels_last_io import ChannelsLastIo
 from qir.passes.quantize.materialise import Materialise
 from qir.passes.quantize.quantize_io import QuantizeIo
 from qir.passes.quantize.resume import is_quantized, resume
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["QuantizeResult", "export_module", "make_pipeline", "quantize"]
 
 SCORER = "it gets a function from a dictionary of inputs to one of outputs, and returns a number or some by name"
+WHOLE_JOB = ("device", "seed", "format", "io", "channels_last")
+"""Options that are not those of one pass."""
 REPORT_ELEMENTS = 600_000
 """The report measures on 4 to 32 samples, and between these on inputs of about so many elements in all: enough
 to rank tensors, and little beside the calibration."""
@@ -147,8 +150,10 @@ def make_pipeline(
     if io not in target.io:
         what = f"{' or '.join(target.io)} only, not {io}"
         fail(None, f"the inputs and outputs of an artifact for {target.name} are {what}", "leave --io out")
+    if options.get("channels_last"):
+        manager.root = _behind_materialise(manager.root, target, ChannelsLastIo())
     if io == "integer":
-        manager.root = _with_integer_io(manager.root, target)
+        manager.root = _behind_materialise(manager.root, target, QuantizeIo())
     takes = {spec for item in manager.passes for spec in _option_names(item)}
     if data is None and pipeline is None and (needs_data or "data" in takes):
         fail(
@@ -159,7 +164,7 @@ def make_pipeline(
         )
     given = {key: value for key, value in options.items() if value is not None and value != ()}
     for key in given:
-        if key not in takes and key not in ("device", "seed", "format", "io"):  # these are the whole job's
+        if key not in takes and key not in WHOLE_JOB:
             fail(None, f"no pass of the pipeline has the option '{key}'", f"the pipeline is {pipeline_text(manager)}")
     manager.root = _with_options(manager.root, given)
     return manager
@@ -172,12 +177,12 @@ def _followed_by(pipeline: str, passes: str) -> str:
     return f"{head if found else pipeline},{passes}"
 
 
-def _with_integer_io(pipeline: Nested, target: Target) -> Nested:
-    """The pipeline with ``quantize-io`` behind ``materialise``: inputs and outputs are made codes where they can be."""
+def _behind_materialise(pipeline: Nested, target: Target, added: Pass) -> Nested:
+    """The pipeline with a pass on inputs and outputs behind ``materialise``."""
     at = next((i for i, item in enumerate(pipeline.items) if isinstance(item, Materialise)), None)
     if at is None:
-        fail(None, f"the pipeline of {target.name} makes no integers: its inputs and outputs are floats")
-    return Nested(pipeline.anchor, [*pipeline.items[: at + 1], QuantizeIo(), *pipeline.items[at + 1 :]])
+        fail(None, f"the pipeline of {target.name} makes no integers: its inputs and outputs stay as they are")
+    return Nested(pipeline.anchor, [*pipeline.items[: at + 1], added, *pipeline.items[at + 1 :]])
 
 
 def pipeline_text(manager: PassManager) -> str:

@@ -65,6 +65,7 @@ def quantize_command(args: Namespace, streams: Streams) -> int:
                     "mode": args.mode,
                     "profile": args.profile,
                     "io": args.io,
+                    "channels_last": args.channels_last or None,
                     "device": args.device,
                     "seed": args.seed,
                 },

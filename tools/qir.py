@@ -43,6 +43,7 @@ def _parser() -> ArgumentParser:
     p.add_argument("--mode", metavar="M", help="another way to quantize that the target has: its data sheet lists them")
     p.add_argument("--profile", metavar="P", help="how its runtime will run the artifact, simulated and checked so")
     p.add_argument("--io", choices=("float", "integer"), help="what the model takes and gives (default: float)")
+    p.add_argument("--channels-last", action="store_true", help="inputs and outputs of four axes are [N, H, W, C]")
     p.add_argument(
         "--exclude",
         metavar="NAME",

@@ -17,7 +17,7 @@ from qir.passes.base import Pass, option
 from qir.passes.registry import register_pass
 from qir.target import node_name
 
-__all__ = ["QuantizeIo", "float_io"]
+__all__ = ["NAME", "QuantizeIo", "chosen", "float_io"]
 
 NAME = "onnx.name"
 """On a result: the output's name, where the value returned has another one."""
@@ -48,7 +48,7 @@ class QuantizeIo(Pass):
         outputs = result_names(func, func.return_op.operands)
         changed = 0
         for kind, wanted, names in (("input", self.inputs, inputs), ("output", self.outputs, outputs)):
-            for index in _chosen(func, kind, wanted, names):
+            for index in chosen(func, kind, wanted, names):
                 reason = _input(func, index) if kind == "input" else _output(func, index, names[index])
                 if reason is None:
                     self.count(ctx, f"{kind}s")
@@ -62,7 +62,7 @@ class QuantizeIo(Pass):
         return changed > 0
 
 
-def _chosen(func: FuncOp, kind: str, wanted: Sequence[str], names: Sequence[str]) -> list[int]:
+def chosen(func: FuncOp, kind: str, wanted: Sequence[str], names: Sequence[str]) -> list[int]:
     """The positions of what the names and globs mean. Raises QirError for one that means nothing."""
     for text in wanted:
         if text != "*" and not any(text == name or fnmatchcase(name, text) for name in names):
