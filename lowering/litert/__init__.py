@@ -17,8 +17,9 @@ ROWS = "where rows of floats are quantized at run time, one number that rounds o
 BOUNDS = {
     ("", "micro"): Tolerance(absent="partly", reason=MICRO),
     ("Conv", "reference"): Tolerance(fraction=0.02, absent="partly", reason=f"{ROWS}; no DEPTHWISE_CONV_2D of int4"),
+    ("net", ""): Tolerance(steps=6, fraction=0.2, reason="where float operators stand between, codes behind them move"),
     **{(op, ""): Tolerance(fraction=0.02, reason=ROWS) for op in ("Conv", "Gemm", "MatMul")},
-    **{(op, "micro"): Tolerance(absent="partly", reason=MICRO) for op in ("Conv", "Gemm", "MatMul")},
+    **{(op, "micro"): Tolerance(absent="partly", reason=MICRO) for op in ("Conv", "Gemm", "MatMul", "net")},
 }
 
 TARGET = Target(

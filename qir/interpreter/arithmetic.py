@@ -8,7 +8,8 @@ the same records on floats. For each it asks the target's `Choice` for a formula
 what                        formulas
 =========================== ================================================================================
 conv, depthwise, grouped,   a rescaling by name; of ``mul`` also ``vectors``: double, in vectors modulo 2**16; of
-product, matmul, mul        ``depthwise`` too: ruy for whole eights of channels, double for the rest
+product, matmul, mul        ``depthwise`` too: ruy for whole eights of channels, double for the rest; of ``mul`` with
+                            `` f32`` behind it the factor is worked out in float32
 requantize, leaky           a rescaling by name, or ``eighths``: a factor of 8 fraction bits, ties up
 add, sub                    ``rescaled``, ``vectors`` (its operands' shifts without rounding), ``shifted``
 mean                        ``double``, or ``float``: in float32, the zero point inside the rounding
@@ -226,8 +227,8 @@ def _mul(node: Node, choose: Choice) -> Kernel:
     if found is None:
         return _fused(node, as_onnx(node, "Mul"))
     a_, b_, y_ = found
-    how = _chosen(node, choose, "mul", a_, b_, y_)
-    factor = _factor(a_, b_, y_, how)
+    how, _, single = _chosen(node, choose, "mul", a_, b_, y_).partition(" ")
+    factor = _factor(a_, b_, y_, "float" if single else how)
 
     def run(a: Tensor, b: Tensor) -> Tensor:
         product = (a.to(I64) - a_.zero) * (b.to(I64) - b_.zero)
