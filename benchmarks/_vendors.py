@@ -169,6 +169,7 @@ def _ai_edge_quantizer(kind: str, model: str, calib: str, out: str) -> None:
     from ai_edge_litert.interpreter import Interpreter
     from ai_edge_quantizer import quantizer, recipe
 
+    model = _signed(model)
     job = quantizer.Quantizer(model)
     job.load_quantization_recipe(getattr(recipe, kind)())
     interpreter = Interpreter(model)
@@ -180,6 +181,29 @@ def _ai_edge_quantizer(kind: str, model: str, calib: str, out: str) -> None:
     samples = [sample[None] if sample[None].shape == shape else np.moveaxis(sample, 0, -1)[None] for sample in array]
     feeds = [{name: np.ascontiguousarray(sample)} for sample in samples]
     Path(out).write_bytes(job.quantize(job.calibrate({signature: feeds})).quantized_model)
+
+
+def _signed(model: str) -> str:
+    """A copy with a signature, by which the calibration finds inputs and outputs."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    net = schema.ModelT.InitFromPackedBuf(Path(model).read_bytes())
+    graph, signature = net.subgraphs[0], schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    for field, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        named = []
+        for number, tensor in enumerate(tensors):
+            entry = schema.TensorMapT()
+            entry.name, entry.tensorIndex = f"{field}_{number}", int(tensor)
+            named.append(entry)
+        setattr(signature, field, named)
+    net.signatureDefs = [signature]
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(net.Pack(builder), b"TFL3")
+    signed = f"{model}.signed.tflite"
+    Path(signed).write_bytes(builder.Output())
+    return signed
 
 
 def _nncf(kind: str, model: str, calib: str, out: str) -> None:

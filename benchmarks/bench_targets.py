@@ -35,9 +35,10 @@ from _vendors import ENTRIES, VENDORS, Missing, Source, add_options, make_artifa
 ROOT = Path(__file__).resolve().parents[1]
 THREADS = (1, 2)
 KINDS = ("qir", "vendor", "float")
-OPTIONS: dict[str, dict[str, Any]] = {"litert": {"io": "integer"}}
+LAYOUT = {"litert": {"channels_last": True}}
+CODES = {"litert": {"io": "integer"}}
 """What `qir quantize` is asked for, where the vendor's artifact has another interface than qir's default one:
-ai-edge-quantizer's takes and gives int8."""
+ai-edge-quantizer's takes and gives int8, channels last."""
 SLICE = 0.008
 """Seconds that an artifact runs before the next has its turn."""
 
@@ -100,10 +101,12 @@ def row_of(runtime: str, entry: str, args: argparse.Namespace, folder: Path) -> 
     model, calib = zoo / evaluate.entries()[entry]["model"], evaluate.calib(entry)
     data = folder / "calib.npz"
     np.savez(data, **calib)
-    ours = qir.quantize(model, runtime, data, folder / "qir", **OPTIONS.get(runtime, {}))
-    paths = {"qir": ours.files[0].path, "float": model}
+    layout: dict[str, Any] = LAYOUT.get(runtime, {})
+    job = qir.quantize(model, runtime, data, folder / "qir", **layout, **CODES.get(runtime, {}))
+    paths = {"qir": job.files[0].path, "float": model}
     if runtime != "onnxruntime":
-        paths["float"] = qir.quantize(model, runtime, data, folder / "float", exclude=["*"]).files[0].path
+        plain = qir.quantize(model, runtime, data, folder / "float", exclude=["*"], **layout)
+        paths["float"] = plain.files[0].path
     missing = None
     try:
         source = Source(model, paths["float"], calib)
@@ -185,7 +188,8 @@ Written by `benchmarks/bench_targets.py`; do not edit. qir {qir.__version__}, {v
 {platform.machine()}.
 
 Both int8 artifacts come from the same float model and calibration data, each by default options; but for LiteRT qir is
-asked for integer inputs and outputs, for the vendor's artifact has them. The vendors' quantizers are {vendors}.
+asked for integers, channels last, as inputs and outputs, for the vendor's artifact has them. The vendors' quantizers
+are {vendors}.
 Bytes are those of all files that the runtime loads. Milliseconds a sample, batch 1, by threads; the artifacts of a row
 are loaded into one process and run in turn, and a share is the median over the rounds of qir's time by the other's.
 
