@@ -35,22 +35,26 @@ def run_job(
 ) -> Job:
     """Run the default pipeline on `module` and check every stage; `data` is the calibration data.
 
-    With `texts` the job goes on from the text of each stage, so that what the text loses is lost. Raises QirError for a
-    pass that fails, and Broken.
+    With `texts` the job goes on from the text of each stage, so that what the text loses is lost; a stage is what the
+    import gives, and what each pass from annotate on does (rewrites of float modules are no target's business). Raises
+    QirError for a pass that fails, and Broken.
     """
     calibrates = "{data}" in target.pipeline or "calibrate" in target.pipeline
     manager = make_pipeline(target, None, {"data": str(data) if calibrates else None, "mode": mode or None})
+
+    names = [getattr(item, "name", str(item)) for item in manager.root.items]
+    first = names.index("annotate") if "annotate" in names else 0
 
     def stage(module: ModuleOp, name: str) -> ModuleOp:
         return through_text(module, name) if texts else module
 
     module = simulated = stage(module, "import")
-    for item in manager.root.items:
-        if getattr(item, "name", "") == "annotate":
+    for index, item in enumerate(manager.root.items):
+        if names[index] == "annotate":
             watch.plan(module, target.in_mode(mode))
-        if not PassManager([item]).run(module, ctx):
+        if not PassManager([item]).run(module, ctx) or index < first:
             continue
-        module = stage(module, str(item))
+        module = stage(module, names[index])
         watch.stage(module)
         if any(op.name in STAGED for op in module.walk()):
             simulated = module.clone()
