@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from qir.dialects.qsim import QuantizerOp
 from qir.ir import Operation, TensorType, Trait, f32, i8, ui8
-from qir.lowering.onnxruntime.dialect import DequantizeLinearOp
+from qir.lowering.onnxruntime.dialect import is_dequantize
 from qir.passes.quantize.queries import symbol
 from qir.rewrite import Match, Node, Quantizer, RewritePattern, Rewriter, Value, encode, onnx, pattern, rest
 from qir.rewrite.constants import constant_array, is_absent
@@ -239,7 +239,7 @@ class FloatWeight(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         weight, result = op.operands[1], op.results[0]
-        if not isinstance(op.operands[0].defining_op, DequantizeLinearOp) or constant_array(weight) is None:
+        if not is_dequantize(op.operands[0].defining_op) or constant_array(weight) is None:
             return False
         if not leads_to_quantize(op):
             return False
@@ -267,7 +267,7 @@ def leads_to_quantize(op: Operation) -> bool:
 
 def all_dequantized(op: Operation) -> bool:
     """Whether every operand that is there is a DequantizeLinear's result."""
-    return all(isinstance(v.defining_op, DequantizeLinearOp) for v in op.operands if not is_absent(v))
+    return all(is_dequantize(v.defining_op) for v in op.operands if not is_absent(v))
 
 
 GROUPING: tuple[RewritePattern, ...] = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qir.dialects.builtin import ModuleOp
 from qir.ir import Context, IntegerAttr, NameLoc, StringAttr
-from qir.lowering.onnxruntime.dialect import MICROSOFT, DequantizeLinearOp, NodeProtoOp, QuantizeLinearOp
+from qir.lowering.onnxruntime.dialect import CONTRIBUTED, DEQUANTIZE, MICROSOFT, QUANTIZE
 from qir.lowering.onnxruntime.verify import verify_lowered
 from qir.target import Artifact
 
@@ -26,10 +26,10 @@ def to_model(module: ModuleOp, path: str | Path | None = None) -> onnx.ModelProt
 
     written = module.clone()
     for op in written.walk():
-        if isinstance(op, NodeProtoOp) and op.domain:
-            op.attributes["onnx.domain"] = StringAttr(op.domain)
-        if isinstance(op, (QuantizeLinearOp, DequantizeLinearOp)):  # the model's node names are for the model's nodes
-            kind = op.name.partition(".")[2]
+        dialect, _, kind = op.name.partition(".")
+        if dialect == "onnxruntime" and kind in CONTRIBUTED:
+            op.attributes["onnx.domain"] = StringAttr(MICROSOFT)
+        if op.name in (QUANTIZE, DEQUANTIZE):  # the model's node names are for the model's nodes
             op.location = NameLoc(f"{op.operands[0].name or '/'.join(op.location.names()[:1])}_{kind}")
     lowest = helper.find_min_ir_version_for(_opsets(written), ignore_unknown=True)
     stated = written.attributes.get("onnx.ir_version")
@@ -64,10 +64,8 @@ def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: A
         raise module.error(
             f"the model that was written breaks ONNX's rules: {str(error).strip().splitlines()[0]}"
         ) from None
-    fused = any(
-        isinstance(op, NodeProtoOp) and op.domain == MICROSOFT or op.name == "onnxruntime.QLinearConv"
-        for op in module.walk()
-    )
+    kinds = {op.name.partition(".")[2] for op in module.walk() if op.name.startswith("onnxruntime.")}
+    fused = any(kind in CONTRIBUTED or kind.startswith("QLinear") for kind in kinds)
     what = "the quantized model in integer operators" if fused else "the quantized model (QDQ)"
     show = f"s = o.InferenceSession('{path}'); print([i.name for i in s.get_inputs()])"
     files = [Artifact(path, what, f'python -c "import onnxruntime as o; {show}"')]

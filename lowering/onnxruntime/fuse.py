@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qir.ir import UNKNOWN, Operation, TensorType, Type, i8, i32, none, ui8
-from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp
+from qir.lowering.onnxruntime.dialect import element, is_dequantize, is_quantize
 from qir.lowering.onnxruntime.groups import (
     BYTES,
     Group,
     edges,
-    element,
     equal_parameters,
     group_of,
     is_output,
@@ -46,7 +45,7 @@ class Fusion(RewritePattern):
 
     def reason(self, op: Operation) -> str | None:
         """Why the runtime leaves a group in float; None for one that it fuses, and "" where nothing is quantized."""
-        if not any(isinstance(v.defining_op, DequantizeLinearOp) for v in op.operands):
+        if not any(is_dequantize(v.defining_op) for v in op.operands):
             return ""
         group = group_of(op)
         return group if isinstance(group, str) else self.check(group)
@@ -81,7 +80,9 @@ def _needs_q(group: Group) -> str | None:
 
 def _types(group: Group, *elements: Type) -> str | None:
     """All codes of one of these types."""
-    found = [element(dq.x) for dq in group.inputs] + ([element(group.q.y)] if group.q is not None else [])
+    found = [element(dq.operands[0]) for dq in group.inputs] + (
+        [element(group.q.results[0])] if group.q is not None else []
+    )
     if len(set(found)) > 1:
         return f"its codes are of different types: {', '.join(map(str, found))}"
     if found[0] not in elements:
@@ -98,23 +99,23 @@ def _first(*checks: Check) -> Check:
 
 def _weighted(group: Group) -> str | None:
     """Types and granularity of a product: uint8 data with uint8 or int8 weights."""
-    data, weight = element(group.inputs[0].x), element(group.inputs[1].x)
+    data, weight = element(group.inputs[0].operands[0]), element(group.inputs[1].operands[0])
     if data == i8:
         return "its data is int8, which has no such kernel on x86"
     if data != ui8 or weight not in BYTES:
         return f"it has no integer kernel for {data} with {weight} weights"
-    if group.q is not None and element(group.q.y) != data:
-        return f"its result is {element(group.q.y)}, its data {data}"
+    if group.q is not None and element(group.q.results[0]) != data:
+        return f"its result is {element(group.q.results[0])}, its data {data}"
     return _weight_scales(group)
 
 
 def _one_scale(group: Group) -> str | None:
     """All have one constant scale."""
-    ops: list[DequantizeLinearOp | QuantizeLinearOp] = [*group.inputs]
+    ops: list[Operation] = [*group.inputs]
     return _scales(group, [*ops, group.q] if group.q is not None else ops)
 
 
-def _scales(group: Group, ops: Sequence[DequantizeLinearOp | QuantizeLinearOp]) -> str | None:
+def _scales(group: Group, ops: Sequence[Operation]) -> str | None:
     for op in ops:
         found, type = parameters(op), op.operands[1].type
         if found is not None:
@@ -132,20 +133,20 @@ def _weight_scales(group: Group) -> str | None:
     found = parameters(weight)
     if found is None:
         return "a scale is computed"
-    if weight.block_size:
+    if weight.attr("block_size", 0):
         return "its weight has a scale per block"
     if found[0].size != 1:
-        assert isinstance(weight.x.type, TensorType)
-        rank = weight.x.type.rank or 2
+        assert isinstance(weight.operands[0].type, TensorType)
+        rank = weight.operands[0].type.rank or 2
         last = rank - 1 if group.op.name == "onnx.MatMul" else 0 if group.op.attr("transB", 0) else 1
-        if weight.axis % rank != (0 if group.op.name == "onnx.Conv" else last):
+        if weight.attr("axis", 1) % rank != (0 if group.op.name == "onnx.Conv" else last):
             return "the scales of its weight do not lie along its output channels"
     return _scales(group, [group.inputs[0], *([group.q] if group.q is not None else [])])
 
 
 def _bias(group: Group) -> str | None:
-    if len(group.inputs) > 2 and element(group.inputs[2].x) != i32:
-        return f"its bias is {element(group.inputs[2].x)}, not int32"
+    if len(group.inputs) > 2 and element(group.inputs[2].operands[0]) != i32:
+        return f"its bias is {element(group.inputs[2].operands[0])}, not int32"
     return None
 
 
@@ -171,11 +172,11 @@ def _beta(group: Group) -> str | None:
 
 
 def _gemm_types(group: Group) -> str | None:
-    data, weight = element(group.inputs[0].x), element(group.inputs[1].x)
+    data, weight = element(group.inputs[0].operands[0]), element(group.inputs[1].operands[0])
     if data not in BYTES or weight not in BYTES or (data == i8 and weight == ui8):
         return f"it has no integer kernel for {data} with {weight} weights"
-    if group.q is not None and element(group.q.y) != data:
-        return f"its result is {element(group.q.y)}, its data {data}"
+    if group.q is not None and element(group.q.results[0]) != data:
+        return f"its result is {element(group.q.results[0])}, its data {data}"
     return _weight_scales(group)
 
 
@@ -183,12 +184,12 @@ def _dilated(group: Group) -> str | None:
     return "it is dilated" if any(d != 1 for d in group.op.attr("dilations", ())) else None
 
 
-def _triple(op: DequantizeLinearOp, rewriter: Rewriter) -> list[Value]:
+def _triple(op: Operation, rewriter: Rewriter) -> list[Value]:
     """Codes, scale and zero point; an absent zero point is made."""
-    return [op.x, op.x_scale, _zero(op, element(op.x), rewriter)]
+    return [op.operands[0], op.operands[1], _zero(op, element(op.operands[0]), rewriter)]
 
 
-def _zero(op: DequantizeLinearOp | QuantizeLinearOp, codes: Type, rewriter: Rewriter) -> Value:
+def _zero(op: Operation, codes: Type, rewriter: Rewriter) -> Value:
     import numpy as np
 
     from qir.ir.tensors import numpy_dtype
@@ -203,11 +204,11 @@ def _zero(op: DequantizeLinearOp | QuantizeLinearOp, codes: Type, rewriter: Rewr
 def _output(group: Group, rewriter: Rewriter) -> list[Value]:
     if group.q is None:
         return []
-    return [group.q.y_scale, _zero(group.q, element(group.q.y), rewriter)]
+    return [group.q.operands[1], _zero(group.q, element(group.q.results[0]), rewriter)]
 
 
 def _result(group: Group) -> Type:
-    return group.q.y.type if group.q is not None else group.op.results[0].type
+    return group.q.results[0].type if group.q is not None else group.op.results[0].type
 
 
 def _kept(group: Group, *names: str) -> dict[str, Any]:
@@ -217,7 +218,7 @@ def _kept(group: Group, *names: str) -> dict[str, Any]:
 
 def _conv(group: Group, rewriter: Rewriter) -> Operation:
     x, w = group.inputs[:2]
-    bias = [group.inputs[2].x] if len(group.inputs) > 2 else []
+    bias = [group.inputs[2].operands[0]] if len(group.inputs) > 2 else []
     operands = [*_triple(x, rewriter), *_triple(w, rewriter), *_output(group, rewriter), *bias]
     kept = _kept(group, "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
     return rewriter.op("onnxruntime.QLinearConv", operands, kept, _result(group))
@@ -234,7 +235,7 @@ def _matmul(group: Group, rewriter: Rewriter) -> Operation:
 
 def _gemm(group: Group, rewriter: Rewriter) -> Operation:
     absent = len(group.inputs) == 2
-    bias = rewriter.op("onnx.NoValue", (), {}, none, location=UNKNOWN).result if absent else group.inputs[2].x
+    bias = rewriter.op("onnx.NoValue", (), {}, none, location=UNKNOWN).result if absent else group.inputs[2].operands[0]
     operands = [
         *_triple(group.inputs[0], rewriter),
         *_triple(group.inputs[1], rewriter),
@@ -318,7 +319,7 @@ def _one_result(group: Group) -> str | None:
 
 
 def _on_codes(group: Group, rewriter: Rewriter) -> Operation:
-    operands = [group.inputs[0].x, *group.op.operands[1:]]
+    operands = [group.inputs[0].operands[0], *group.op.operands[1:]]
     return rewriter.op(group.op.name, operands, group.op.attributes, _result(group))
 
 
@@ -331,12 +332,12 @@ class SplitOnCodes(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         dq = op.operands[0].defining_op
-        if not isinstance(dq, DequantizeLinearOp):
+        if not is_dequantize(dq):
             return False
         qs = []
         for result in op.results:
             readers = edges(result)
-            if len(readers) != 1 or is_output(result) or not isinstance(readers[0], QuantizeLinearOp):
+            if len(readers) != 1 or is_output(result) or not is_quantize(readers[0]):
                 rewriter.missed = "not every result goes into a QuantizeLinear alone"
                 return False
             if not equal_parameters(dq, readers[0]):
@@ -344,8 +345,8 @@ class SplitOnCodes(RewritePattern):
                 return False
             qs.append(readers[0])
         rewriter.start(op, (op, dq))
-        types = [q.y.type for q in qs]
-        made = rewriter.op(op.name, [dq.x, *op.operands[1:]], op.attributes, types)
+        types = [q.results[0].type for q in qs]
+        made = rewriter.op(op.name, [dq.operands[0], *op.operands[1:]], op.attributes, types)
         for q, result in zip(qs, made.results, strict=True):
             rewriter.replace(q, result)
         rewriter.erase(op)
@@ -362,9 +363,9 @@ class ArgMaxOnCodes(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         dq = op.operands[0].defining_op
-        if not isinstance(dq, DequantizeLinearOp) or not is_scalar(dq) or element(dq.x) not in BYTES:
+        if not is_dequantize(dq) or not is_scalar(dq) or element(dq.operands[0]) not in BYTES:
             return False
-        rewriter.set_operand(op, 0, dq.x)
+        rewriter.set_operand(op, 0, dq.operands[0])
         rewriter.erase_if_dead(dq)
         return True
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from qir.ir import Operation, TensorType, Trait, Type, i8, ui8
+from qir.ir import Operation, Trait, i8, ui8
 from qir.lowering.onnxruntime.activations import clip_range
-from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp
+from qir.lowering.onnxruntime.dialect import is_dequantize, is_quantize
 from qir.rewrite import Value
 from qir.rewrite.constants import constant_array
 
@@ -19,7 +19,6 @@ __all__ = [
     "BYTES",
     "Group",
     "edges",
-    "element",
     "equal_parameters",
     "group_of",
     "implied",
@@ -42,7 +41,7 @@ def is_output(value: Value) -> bool:
     return any(user.has_trait(Trait.TERMINATOR) for user in value.uses)
 
 
-def parameters(op: DequantizeLinearOp | QuantizeLinearOp) -> tuple[NDArray[Any], NDArray[Any]] | None:
+def parameters(op: Operation) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Scale and zero point, None where they are computed. An absent zero point is 0."""
     import numpy as np
 
@@ -51,13 +50,13 @@ def parameters(op: DequantizeLinearOp | QuantizeLinearOp) -> tuple[NDArray[Any],
     return None if scale is None or zero is None else (scale, zero)
 
 
-def is_scalar(op: DequantizeLinearOp | QuantizeLinearOp) -> bool:
+def is_scalar(op: Operation) -> bool:
     """Whether the parameters are constant and one for the whole tensor, and the zero point is given."""
     found = parameters(op)
     return found is not None and found[0].size == 1 == found[1].size and len(op.operands) > 2
 
 
-def equal_parameters(a: DequantizeLinearOp | QuantizeLinearOp, b: DequantizeLinearOp | QuantizeLinearOp) -> bool:
+def equal_parameters(a: Operation, b: Operation) -> bool:
     """Whether both have the same constant scalar scale and zero point."""
     if not is_scalar(a) or not is_scalar(b):
         return False
@@ -65,23 +64,17 @@ def equal_parameters(a: DequantizeLinearOp | QuantizeLinearOp, b: DequantizeLine
     return bool(scale == other_scale and zero == other_zero and zero.dtype == other_zero.dtype)
 
 
-def element(value: Value) -> Type:
-    """Element type of a tensor."""
-    assert isinstance(value.type, TensorType)
-    return value.type.element
-
-
 @attrs.frozen
 class Group:
     """An operator with its DequantizeLinears (one per operand, None for other operands), and what follows it."""
 
     op: Operation
-    dqs: tuple[DequantizeLinearOp | None, ...]
+    dqs: tuple[Operation | None, ...]
     clip: Operation | None = None
-    q: QuantizeLinearOp | None = None
+    q: Operation | None = None
 
     @property
-    def inputs(self) -> list[DequantizeLinearOp]:
+    def inputs(self) -> list[Operation]:
         return [dq for dq in self.dqs if dq is not None]
 
     @property
@@ -92,7 +85,7 @@ class Group:
 
 def group_of(op: Operation) -> Group | str:
     """The group around an operator of one result, or why the runtime sees none."""
-    dqs = tuple(d if isinstance(d := v.defining_op, DequantizeLinearOp) else None for v in op.operands)
+    dqs = tuple(d if is_dequantize(d := v.defining_op) else None for v in op.operands)
     result = op.results[0]
     readers, clip = edges(result), None
     if len(readers) == 1 and readers[0].name in ("onnx.Relu", "onnx.Clip"):
@@ -100,14 +93,14 @@ def group_of(op: Operation) -> Group | str:
         if len(edges(behind)) == 1 and not is_output(behind):
             clip = readers[0]
             q = edges(behind)[0]
-            if not isinstance(q, QuantizeLinearOp):
+            if not is_quantize(q):
                 return f"no QuantizeLinear follows the {clip.name.removeprefix('onnx.')} behind it"
             if not implied(clip, q):
                 return f"the codes behind it do not imply the {clip.name.removeprefix('onnx.')}"
             if is_output(result):
                 return "its float result is an output of the graph"
             return Group(op, dqs, clip, q)
-    qs = [r for r in readers if isinstance(r, QuantizeLinearOp)]
+    qs = [r for r in readers if is_quantize(r)]
     if not qs:
         return Group(op, dqs)
     if len(readers) > 1 or is_output(result):
@@ -115,7 +108,7 @@ def group_of(op: Operation) -> Group | str:
     return Group(op, dqs, None, qs[0])
 
 
-def implied(clip: Operation, q: QuantizeLinearOp) -> bool:
+def implied(clip: Operation, q: Operation) -> bool:
     """Whether saturation of the codes does all that a Relu or Clip does."""
     import numpy as np
 

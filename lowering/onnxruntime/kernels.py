@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qir.interpreter.node import Node
 from qir.interpreter.registry import Factory, Kernel, find_kernel, kernel
-from qir.lowering.onnxruntime.dialect import DIALECT, NodeProtoOp
+from qir.lowering.onnxruntime.dialect import CONTRIBUTED, MICROSOFT, STANDARD
 
 
 def _operator(name: str) -> Factory:
@@ -17,6 +17,6 @@ def _operator(name: str) -> Factory:
     return build
 
 
-for _op in DIALECT.ops.values():
-    assert issubclass(_op, NodeProtoOp)
-    kernel(_op.name, fresh=True)(_operator(f"{_op.domain or 'onnx'}.{_op.op_type}"))
+for _domain, _names in (("onnx", STANDARD), (MICROSOFT, CONTRIBUTED)):
+    for _name in _names:
+        kernel(f"onnxruntime.{_name}", fresh=True)(_operator(f"{_domain}.{_name}"))

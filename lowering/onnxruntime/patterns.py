@@ -14,12 +14,7 @@ import attrs
 from qir.dialects.qsim import QuantizerOp
 from qir.ir import Block, IntegerType, Operation, OpResult, TensorType, Trait, Type, f32, ui8
 from qir.lowering.onnxruntime.activations import GROUPING
-from qir.lowering.onnxruntime.dialect import (
-    STORED,
-    DequantizeLinearOp,
-    DynamicQuantizeLinearOp,
-    QuantizeLinearOp,
-)
+from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, STORED
 from qir.passes.quantize.queries import symbol
 from qir.rewrite import PatternSet, RewritePattern, Rewriter, Value
 from qir.target import Target
@@ -186,7 +181,7 @@ class LowerEncode(_Lowering):
             )
         layout, parameters = self.parameters(op, x.type, y.type.element, rewriter)
         name = y.name or (f"{x.name}_quantized" if x.name else None)
-        rewriter.replace(op, rewriter.op(QuantizeLinearOp, [x, *parameters], layout.attributes(), names=name))
+        rewriter.replace(op, rewriter.op(QUANTIZE, [x, *parameters], layout.attributes(), names=name))
         return True
 
 
@@ -209,7 +204,7 @@ class LowerDecode(_Lowering):
                 keep = single or user.has_trait(Trait.TERMINATOR)
                 with rewriter.at(user.parent, user):
                     made = rewriter.op(
-                        DequantizeLinearOp, [q, *parameters], layout.attributes(), names=y.name if keep else None
+                        DEQUANTIZE, [q, *parameters], layout.attributes(), names=y.name if keep else None
                     )
                 rewriter.set_operand(user, index, made.result)
         rewriter.erase(op)
@@ -233,7 +228,9 @@ class LowerDynamicEncode(RewritePattern):
         x = op.operands[0].type
         assert isinstance(x, TensorType)
         types = [x.with_element(ui8), TensorType((), f32), TensorType((), ui8)]
-        made = rewriter.op(DynamicQuantizeLinearOp, [op.operands[0]], {}, types, names=[r.name for r in op.results])
+        made = rewriter.op(
+            "onnxruntime.DynamicQuantizeLinear", [op.operands[0]], {}, types, names=[r.name for r in op.results]
+        )
         for old, new in zip(op.results, made.results, strict=True):
             rewriter.replace_all_uses(old, new)
         rewriter.erase(op)
@@ -247,7 +244,7 @@ class LowerDynamicDecode(RewritePattern):
     roots = ("qsim.decode_dynamic",)
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        rewriter.replace(op, rewriter.op(DequantizeLinearOp, op.operands))
+        rewriter.replace(op, rewriter.op(DEQUANTIZE, op.operands))
         return True
 
 

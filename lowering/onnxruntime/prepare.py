@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from qir.ir import Operation, TensorType, f32, i8, i32, ui8
 from qir.lowering.onnxruntime.activations import all_dequantized, leads_to_quantize
-from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp
+from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, element, is_dequantize, is_quantize
 from qir.lowering.onnxruntime.groups import (
     BYTES,
     edges,
-    element,
     equal_parameters,
     implied,
     is_output,
@@ -70,7 +69,7 @@ class UniqueDequantize(RewritePattern):
                     continue
                 assert user.parent is not None
                 with rewriter.at(user.parent, user):
-                    copy = rewriter.op(DequantizeLinearOp, op.operands, op.attributes, result.type)
+                    copy = rewriter.op(DEQUANTIZE, op.operands, op.attributes, result.type)
                 rewriter.set_operand(user, index, copy.result)
         return True
 
@@ -88,18 +87,18 @@ class DoublePairs(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         chain: list[Any] = [op]
-        for kind in (QuantizeLinearOp, DequantizeLinearOp, QuantizeLinearOp):
+        for is_next in (is_quantize, is_dequantize, is_quantize):
             before = chain[0].operands[0]
-            if not isinstance(before.defining_op, kind) or len(edges(before)) != 1 or is_output(before):
+            if not is_next(before.defining_op) or len(edges(before)) != 1 or is_output(before):
                 return False
             chain.insert(0, before.defining_op)
         q1, dq1, q2, dq2 = chain
-        if not equal_parameters(q1, dq1) or not equal_parameters(q2, dq2) or element(dq1.x) != element(dq2.x):
+        if not equal_parameters(q1, dq1) or not equal_parameters(q2, dq2) or element(dq1.operands[0]) != element(dq2.x):
             return False
-        if element(dq1.x) not in BYTES:
+        if element(dq1.operands[0]) not in BYTES:
             return False
         (scale1, zero1), (scale2, zero2) = parameters(dq1), parameters(q2)  # type: ignore[misc]
-        operands = [q1.y_scale, q1.operands[2]]
+        operands = [q1.operands[1], q1.operands[2]]
         if scale1 != scale2 or zero1 != zero2:
             scale, zero = _intersection(scale1, zero1, scale2, zero2)
             block = q1.parent
@@ -109,8 +108,8 @@ class DoublePairs(RewritePattern):
                     for v, n in ((scale, "joined_scale"), (zero, "joined_zero_point"))
                 ]
         with rewriter.at(q1.parent, q1):
-            outer = rewriter.op(QuantizeLinearOp, [q1.x, *operands], q1.attributes, q1.y.type)
-        made = rewriter.op(DequantizeLinearOp, [outer, *operands], dq2.attributes)
+            outer = rewriter.op(QUANTIZE, [q1.operands[0], *operands], q1.attributes, q1.results[0].type)
+        made = rewriter.op(DEQUANTIZE, [outer, *operands], dq2.attributes)
         rewriter.replace(dq2, made)
         for dead in (q2, dq1, q1):
             rewriter.erase_if_dead(dead)
@@ -140,18 +139,21 @@ class DequantizeDown(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         dq, result = op.operands[0].defining_op, op.results[0]
-        if not isinstance(dq, DequantizeLinearOp) or not _plain_mover(op) or not is_scalar(dq):
+        if not is_dequantize(dq) or not _plain_mover(op) or not is_scalar(dq):
             return False
         readers = edges(result)
-        if any(isinstance(r, QuantizeLinearOp) for r in readers) or (is_output(result) and readers):
+        if any(is_quantize(r) for r in readers) or (is_output(result) and readers):
             return False
-        if op.name == "onnx.MaxPool" and element(dq.x) not in BYTES:
+        if op.name == "onnx.MaxPool" and element(dq.operands[0]) not in BYTES:
             return False
         assert isinstance(result.type, TensorType)
-        codes = rewriter.op(op.name, [dq.x, *op.operands[1:]], op.attributes, [result.type.with_element(element(dq.x))])
-        rewriter.replace(
-            op, [rewriter.op(DequantizeLinearOp, [codes, *dq.operands[1:]], dq.attributes, result.type).result]
+        codes = rewriter.op(
+            op.name,
+            [dq.operands[0], *op.operands[1:]],
+            op.attributes,
+            [result.type.with_element(element(dq.operands[0]))],
         )
+        rewriter.replace(op, [rewriter.op(DEQUANTIZE, [codes, *dq.operands[1:]], dq.attributes, result.type).result])
         rewriter.erase_if_dead(dq)
         return True
 
@@ -164,24 +166,23 @@ class QuantizeUp(RewritePattern):
     depth = 3
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        assert isinstance(op, QuantizeLinearOp)
-        mover = op.x.defining_op
-        if not _plain_mover(mover) or not is_scalar(op) or len(edges(op.x)) != 1 or is_output(op.x):
+        mover = op.operands[0].defining_op
+        if not _plain_mover(mover) or not is_scalar(op) or len(edges(op.operands[0])) != 1 or is_output(op.operands[0]):
             return False
         assert mover is not None
         source = mover.operands[0]
-        if isinstance(source.defining_op, DequantizeLinearOp) or len(edges(source)) != 1 or is_output(source):
+        if is_dequantize(source.defining_op) or len(edges(source)) != 1 or is_output(source):
             return False
-        if mover.name == "onnx.MaxPool" and element(op.y) not in BYTES:
+        if mover.name == "onnx.MaxPool" and element(op.results[0]) not in BYTES:
             return False
         assert isinstance(source.type, TensorType)
         if constant_array(source) is not None:
             return False
         with rewriter.at(mover.parent, mover):  # type: ignore[arg-type]
             codes = rewriter.op(
-                QuantizeLinearOp, [source, *op.operands[1:]], op.attributes, source.type.with_element(element(op.y))
+                QUANTIZE, [source, *op.operands[1:]], op.attributes, source.type.with_element(element(op.results[0]))
             )
-        moved = rewriter.op(mover.name, [codes.result, *mover.operands[1:]], mover.attributes, [op.y.type])
+        moved = rewriter.op(mover.name, [codes.result, *mover.operands[1:]], mover.attributes, [op.results[0].type])
         rewriter.replace(op, moved)
         rewriter.erase_if_dead(mover)
         return True
@@ -195,14 +196,18 @@ class ActivationBeforeQuantize(RewritePattern):
     depth = 2
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        assert isinstance(op, QuantizeLinearOp)
-        clip = op.x.defining_op
-        if clip is None or clip.name not in ("onnx.Relu", "onnx.Clip") or len(edges(op.x)) != 1 or is_output(op.x):
+        clip = op.operands[0].defining_op
+        if (
+            clip is None
+            or clip.name not in ("onnx.Relu", "onnx.Clip")
+            or len(edges(op.operands[0])) != 1
+            or is_output(op.operands[0])
+        ):
             return False
         if not implied(clip, op):
             return False
         rewriter.start(op, (op, clip))
-        rewriter.replace(op, rewriter.op(QuantizeLinearOp, [clip.operands[0], *op.operands[1:]], op.attributes))
+        rewriter.replace(op, rewriter.op(QUANTIZE, [clip.operands[0], *op.operands[1:]], op.attributes))
         rewriter.erase_if_dead(clip)
         return True
 
@@ -215,13 +220,12 @@ class SignedPairs(RewritePattern):
     depth = 2
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        assert isinstance(op, QuantizeLinearOp)
-        readers = edges(op.y)
+        readers = edges(op.results[0])
         if (
-            element(op.y) != i8
+            element(op.results[0]) != i8
             or len(readers) != 1
-            or is_output(op.y)
-            or not isinstance(readers[0], DequantizeLinearOp)
+            or is_output(op.results[0])
+            or not is_dequantize(readers[0])
         ):
             return False
         dq = readers[0]
@@ -230,11 +234,13 @@ class SignedPairs(RewritePattern):
         (_, zero), (_, other) = parameters(op), parameters(dq)  # type: ignore[misc]
         if zero != other:
             return False
-        assert isinstance(op.y.type, TensorType)
+        assert isinstance(op.results[0].type, TensorType)
         point = rewriter.constant(np.array(int(zero.reshape(())) + 128, np.uint8), "zero_point_u8", initializer=True)
-        q = rewriter.op(QuantizeLinearOp, [op.x, op.y_scale, point], op.attributes, op.y.type.with_element(ui8))
+        q = rewriter.op(
+            QUANTIZE, [op.operands[0], op.operands[1], point], op.attributes, op.results[0].type.with_element(ui8)
+        )
         with rewriter.at(dq.parent, dq):  # type: ignore[arg-type]
-            made = rewriter.op(DequantizeLinearOp, [q.result, dq.x_scale, point], dq.attributes, dq.y.type)
+            made = rewriter.op(DEQUANTIZE, [q.result, dq.operands[1], point], dq.attributes, dq.results[0].type)
         rewriter.replace(dq, made)
         rewriter.erase(op)
         return True
@@ -252,7 +258,7 @@ class FloatWeight(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         x, weight = op.operands[0].defining_op, constant_array(op.operands[1])
-        if not isinstance(x, DequantizeLinearOp) or weight is None or weight.dtype != np.float32 or not weight.size:
+        if not is_dequantize(x) or weight is None or weight.dtype != np.float32 or not weight.size:
             return False
         bias = constant_array(op.operands[2]) if len(op.operands) > 2 else None
         if (
@@ -271,13 +277,13 @@ class FloatWeight(RewritePattern):
             rewriter.constant(np.array(v, t), f"{name}_{n}", initializer=True)
             for v, t, n in ((scale, np.float32, "scale"), (zero, np.int8, "zero_point"))
         ]
-        real = rewriter.op(DequantizeLinearOp, [stored, *parameters], {}, op.operands[1].type)
+        real = rewriter.op(DEQUANTIZE, [stored, *parameters], {}, op.operands[1].type)
         rewriter.set_operand(op, 1, real.result)
         return True
 
 
-def _one_value(op: DequantizeLinearOp) -> bool:
-    type = op.x_scale.type
+def _one_value(op: Operation) -> bool:
+    type = op.operands[1].type
     return isinstance(type, TensorType) and type.shape in ((), (1,))
 
 
@@ -295,17 +301,12 @@ class FloatBias(RewritePattern):
         if len(op.operands) < 3 or not leads_to_quantize(op):
             return False
         x, w, bias = op.operands[0].defining_op, op.operands[1].defining_op, constant_array(op.operands[2])
-        if (
-            not isinstance(x, DequantizeLinearOp)
-            or not isinstance(w, DequantizeLinearOp)
-            or bias is None
-            or bias.ndim != 1
-        ):
+        if not is_dequantize(x) or not is_dequantize(w) or bias is None or bias.ndim != 1:
             return False
-        data, weight = constant_array(x.x_scale), constant_array(w.x_scale)
+        data, weight = constant_array(x.operands[1]), constant_array(w.operands[1])
         if data is None or weight is None or data.size != 1 or bias.dtype != np.float32:
             return False
-        if weight.size > 1 and (weight.size != bias.size or w.block_size or not _along_channels(op, w)):
+        if weight.size > 1 and (weight.size != bias.size or w.attr("block_size", 0) or not _along_channels(op, w)):
             return False
         scale = (data.reshape(()) * (weight.reshape(-1) if weight.size > 1 else weight.reshape(()))).astype(np.float32)
         codes = np.rint(bias / scale).astype(np.int32)
@@ -313,17 +314,17 @@ class FloatBias(RewritePattern):
         stored = rewriter.constant(codes, f"{name}_bias_int32", initializer=True)
         factors = rewriter.constant(np.asarray(scale), f"{name}_bias_scale", initializer=True)
         axis = {"axis": 0} if scale.ndim else {}
-        real = rewriter.op(DequantizeLinearOp, [stored, factors], axis, TensorType(bias.shape, f32))
+        real = rewriter.op(DEQUANTIZE, [stored, factors], axis, TensorType(bias.shape, f32))
         rewriter.set_operand(op, 2, real.result)
         assert element(stored) == i32
         return True
 
 
-def _along_channels(op: Operation, weight: DequantizeLinearOp) -> bool:
+def _along_channels(op: Operation, weight: Operation) -> bool:
     """Whether the weight's scales lie where the runtime expects them: axis 0, for a Gemm that of its columns."""
-    assert isinstance(weight.x.type, TensorType)
+    assert isinstance(weight.operands[0].type, TensorType)
     expected = 0 if op.name != "onnx.Gemm" or op.attr("transB", 0) else 1
-    return weight.axis % (weight.x.type.rank or 2) == expected
+    return int(weight.attr("axis", 1)) % (weight.operands[0].type.rank or 2) == expected
 
 
 class MatMulAndAdd(RewritePattern):

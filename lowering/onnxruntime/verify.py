@@ -5,7 +5,7 @@ from __future__ import annotations
 from qir.dialects.builtin import ModuleOp
 from qir.ir import Context, Diagnostic, Operation, QirError, Severity, TensorType
 from qir.lowering.onnxruntime.activations import all_dequantized
-from qir.lowering.onnxruntime.dialect import DequantizeLinearOp, QuantizeLinearOp, required_opset
+from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, required_opset
 from qir.lowering.onnxruntime.fuse import Fusion, fusing_patterns
 
 __all__ = ["left_in_float", "verify_lowered"]
@@ -34,22 +34,20 @@ def verify_lowered(module: ModuleOp, ctx: Context) -> None:
                 f"onnxruntime cannot run '{op.name}': it was not lowered",
                 "run materialise, then lower-to-onnxruntime",
             )
-        elif isinstance(op, (QuantizeLinearOp, DequantizeLinearOp)):
-            codes = op.y.type if isinstance(op, QuantizeLinearOp) else op.x.type
-            scale = op.operands[1].type
+        elif op.name in (QUANTIZE, DEQUANTIZE):
+            kind, blocked = op.name.partition(".")[2], bool(op.attr("block_size", 0))
+            codes, scale = (op.results if op.name == QUANTIZE else op.operands)[0].type, op.operands[1].type
             assert isinstance(codes, TensorType) and isinstance(scale, TensorType)
             per_axis = bool(scale.shape) and scale.shape != (1,)
-            needed = required_opset(codes.element, per_axis=per_axis, blocked=bool(op.block_size))
+            needed = required_opset(codes.element, per_axis=per_axis, blocked=blocked)
             if opset < needed:
-                what = (
-                    "blocks" if op.block_size else f"{codes.element} codes" if needed > 13 else "scales along an axis"
-                )
+                what = "blocks" if blocked else f"{codes.element} codes" if needed > 13 else "scales along an axis"
                 report(
                     op,
-                    f"onnxruntime cannot load {op.op_type} with {what} at opset {opset}: they need opset {needed}",
+                    f"onnxruntime cannot load {kind} with {what} at opset {opset}: they need opset {needed}",
                     f"run convert-opset{{version={needed}}}",
                 )
-            if str(codes.element) == "f4E2M1FN" and isinstance(op, QuantizeLinearOp):
+            if str(codes.element) == "f4E2M1FN" and op.name == QUANTIZE:
                 report(
                     op,
                     "onnxruntime's CPU provider has no kernel for QuantizeLinear to f4E2M1FN",

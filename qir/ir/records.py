@@ -11,18 +11,25 @@ behaviour of their own; a table says that best::
 
 Every record has beside its own attributes the optional array `quant`: the quantizers of its operands, then of its
 results, by symbol, `unit` where the value is no codes.
+
+What a table cannot say by itself it is given: constraints on types by a name that stands behind a colon, and a function
+that verifies a record::
+
+    DIALECT = records("codes", "Integer operators.", {
+        "Add": Record("a:bytes b:bytes scale:float?", "y:bytes", axis=int),
+    }, kinds={"bytes": tensor_of(i8, ui8), "float": FLOAT_TENSOR}, check=same_element)
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import attrs
 
 from qir.ir.attributes import SymbolRefAttr, UnitAttr
-from qir.ir.constraints import ANY, ARRAY, BOOL, FLOAT, FLOATS, INT, INTS, STRING, AttrKind
+from qir.ir.constraints import ANY, ARRAY, BOOL, FLOAT, FLOATS, INT, INTS, STRING, AttrKind, TypeConstraint
 from qir.ir.context import Dialect
 from qir.ir.core import Operation, Trait
 from qir.ir.definition import (
@@ -35,9 +42,13 @@ from qir.ir.definition import (
     variadic_operand,
     variadic_result,
 )
+from qir.ir.types import NoneType
 from qir.ir.verifier import Verifier
 
-__all__ = ["Record", "RecordOp", "numbered_records", "records"]
+__all__ = ["Check", "Record", "RecordOp", "numbered_records", "records"]
+
+Check = Callable[["RecordOp"], Iterable[str]]
+"""What is wrong with a record, one sentence each."""
 
 
 class RecordOp(Operation):
@@ -46,7 +57,15 @@ class RecordOp(Operation):
     __slots__ = ()
     quant = optional_attr(ARRAY, doc="the quantizers of operands and results; unit where a value is no codes")
 
+    check: ClassVar[Check | None] = None
+
     def verify_op(self, verifier: Verifier) -> Iterator[str]:
+        yield from self._verify_quant(verifier)
+        check = type(self).check
+        if check is not None:
+            yield from check(self)
+
+    def _verify_quant(self, verifier: Verifier) -> Iterator[str]:
         names = self.quant
         if names is None:
             return
@@ -80,8 +99,9 @@ class Record:
     """One kind of record: operands, results, and attributes with their defaults, which say the types.
 
     In `operands` and `results` a name that ends in ``?`` may be absent, one that ends in ``*`` stands for any number;
-    an absent operand before others is an ``onnx.NoValue``. A default is an int, float, str, bool, or a tuple of ints or
-    floats.
+    an absent operand before others is an ``onnx.NoValue``. Behind a colon stands the name of the constraint on its
+    type. A default is an int, float, str, bool, or a tuple of ints or floats; one of these types in its place (a tuple
+    is of ints) makes the attribute required.
     """
 
     operands: str
@@ -90,12 +110,17 @@ class Record:
     attributes: Mapping[str, Any]
 
     def __init__(self, operands: str = "x", results: str = "y", doc: str = "", **attributes: Any) -> None:
-        self.__attrs_init__(operands, results, doc, attributes)  # type: ignore[attr-defined]
+        self.__attrs_init__(operands, results, doc, attributes)
 
 
-def records(dialect: str, doc: str, table: Mapping[str, Record]) -> Dialect:
-    """The dialect of a table. Raises TypeError for a default of another type than those of a `Record`."""
-    return Dialect(dialect, [_operation(f"{dialect}.{name}", record) for name, record in table.items()], doc=doc)
+def records(
+    dialect: str, doc: str, table: Mapping[str, Record], *, kinds: Mapping[str, TypeConstraint] | None = None,
+    check: Check | None = None,
+) -> Dialect:  # fmt: skip
+    """The dialect of a table. `kinds` are constraints on types by the names that the table uses; `check` says what else
+    is wrong with a record. Raises TypeError for a default of another type than those of a `Record`."""
+    ops = [_operation(f"{dialect}.{name}", record, kinds or {}, check) for name, record in table.items()]
+    return Dialect(dialect, ops, doc=doc)
 
 
 def numbered_records(
@@ -119,21 +144,22 @@ def numbered_records(
     return records(dialect, doc, made), numbers
 
 
-def _operation(name: str, record: Record) -> type[Operation]:
-    body: dict[str, Any] = {"__doc__": record.doc, "__slots__": ()}
+def _operation(name: str, record: Record, kinds: Mapping[str, TypeConstraint], check: Check | None) -> type[Operation]:
+    body: dict[str, Any] = {"__doc__": record.doc, "__slots__": (), "check": check}
     names = record.operands.split()
     for position, field in enumerate(names):
-        plain = field.rstrip("?*")
+        plain, kind = _field(field, kinds)
         if field.endswith("*"):
-            body[plain] = variadic_operand(ANY)
+            body[plain] = variadic_operand(kind)
         elif field.endswith("?") and position == len(names) - 1:
-            body[plain] = optional_operand(ANY)
+            body[plain] = optional_operand(kind)
         else:
-            body[plain] = operand(ANY)
+            body[plain] = operand(_or_absent(kind) if field.endswith("?") else kind)
     for field in record.results.split():
-        body[field.rstrip("*")] = variadic_result(ANY) if field.endswith("*") else result(ANY)
+        plain, kind = _field(field, kinds)
+        body[plain] = variadic_result(kind) if field.endswith("*") else result(kind)
     for key, default in record.attributes.items():
-        body[key] = attr(_kind(name, key, default), default=default)
+        body[key] = attr(_kind(name, key, default), default=None if isinstance(default, type) else default)
     for key, value in body.items():
         if hasattr(value, "__set_name__"):
             value.__set_name__(RecordOp, key)
@@ -141,11 +167,24 @@ def _operation(name: str, record: Record) -> type[Operation]:
     return op_def(name, Trait.PURE)(cls)
 
 
+def _field(field: str, kinds: Mapping[str, TypeConstraint]) -> tuple[str, TypeConstraint]:
+    """The name and the constraint of a field of a table."""
+    name, _, kind = field.rstrip("?*").partition(":")
+    return name, kinds[kind] if kind else ANY
+
+
+def _or_absent(kind: TypeConstraint) -> TypeConstraint:
+    """For an operand before the last one: onnx.NoValue's result stands for absent."""
+    if kind is ANY:
+        return ANY
+    return TypeConstraint(f"{kind.name} or absent", lambda t: isinstance(t, NoneType) or kind.accepts(t))
+
+
 def _kind(name: str, key: str, default: Any) -> AttrKind[Any]:
-    kinds: dict[type, AttrKind[Any]] = {bool: BOOL, int: INT, float: FLOAT, str: STRING}
-    if isinstance(default, tuple):
-        return FLOATS if any(isinstance(v, float) for v in default) else INTS
-    kind = kinds.get(type(default))
+    kinds: dict[type, AttrKind[Any]] = {bool: BOOL, int: INT, float: FLOAT, str: STRING, tuple: INTS}
+    if isinstance(default, tuple) and any(isinstance(v, float) for v in default):
+        return FLOATS
+    kind = kinds.get(default if isinstance(default, type) else type(default))
     if kind is None:
         raise TypeError(f"the default of '{name}' {key} is {default!r}: give an int, float, str, bool or tuple")
     return kind
