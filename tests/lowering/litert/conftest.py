@@ -126,3 +126,54 @@ def difference(tmp_path: Path) -> Any:
 def exact(found: dict[str, Any]) -> None:
     """No element differs in any profile."""
     assert {profile: count for profile, (count, _) in found.items()} == dict.fromkeys(found, 0)
+
+
+# ---------------------------------------------------------------- whole models
+def quantized(model: Any, folder: Path, mode: str = "", samples: int = 4) -> Any:
+    """An ONNX model (or its file) through the target's pipeline, calibrated on random numbers from -3 to 3."""
+    from qir.dialects.func import main_function
+    from qir.frontends.onnx import import_onnx
+    from qir.ir import Context
+    from qir.lowering.litert import TARGET
+    from qir.passes import run_pipeline
+
+    ctx = Context()
+    module = import_onnx(model, ctx)
+    rng = np.random.default_rng(1)
+    data = {}
+    for arg in main_function(module).body.args:
+        shape = [samples, *(8 if n is None else n for n in arg.type.shape[1:])]
+        data[arg.name] = rng.uniform(-3, 3, shape).astype(np.float32)
+    np.savez(folder / "calibration.npz", **data)
+    pipeline = TARGET.pipeline.replace("{data}", str(folder / "calibration.npz"))
+    if mode:
+        pipeline = pipeline.replace("annotate{target=litert}", f"annotate{{target=litert mode={mode}}}")
+    run_pipeline(module, pipeline, ctx)
+    return module
+
+
+def record_names(module: Any) -> list[str]:
+    """The records in order."""
+    return [op.name.partition(".")[2] for op in module.walk() if op.name.startswith("litert.")]
+
+
+def the(module: Any, record: str) -> Any:
+    """The only record of this name."""
+    (op,) = (op for op in module.walk() if op.name == f"litert.{record}")
+    return op
+
+
+def expose(module: Any) -> None:
+    """Every record's results become results of the main function."""
+    from qir.dialects.func import main_function
+    from qir.ir import FunctionType, TypeAttr
+
+    func = main_function(module)
+    terminator = func.body.terminator
+    values = list(terminator.operands)
+    values += [r for op in func.body if op.name.startswith("litert.") for r in op.results if r not in values]
+    for i, value in enumerate(values):
+        value.name = value.name or f"inner_{i}"
+    terminator.set_operands(values)
+    inputs = func.attributes["function_type"].type.inputs
+    func.attributes["function_type"] = TypeAttr(FunctionType(inputs, tuple(v.type for v in values)))
