@@ -7,11 +7,14 @@ Convert, Multiply by the scales and (of scales per group) Reshape.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
+
+import numpy as np
 
 from qir.ir.records import Record, records
 
-__all__ = ["CARRIES", "DIALECT", "FAKE", "LIKE", "SPELLED", "VERSIONS", "onnx_attributes"]
+__all__ = ["CARRIES", "DIALECT", "FAKE", "LIKE", "SPELLED", "VERSIONS", "ends", "onnx_attributes"]
 
 FAKE = "openvino.FakeQuantize"
 CARRIES = frozenset(
@@ -28,12 +31,14 @@ _POOL: dict[str, Any] = {"strides": (1, 1), "pads": (0, 0, 0, 0), "kernel_shape"
                          "auto_pad": "explicit"}  # fmt: skip
 _NUMPY = {"auto_broadcast": "numpy"}
 
+_REDUCES = ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceProd")
+
 LIKE: dict[str, tuple[str, Record]] = {
     **{ours: (theirs, Record("a b", **_NUMPY)) for ours, theirs in _BINARY.items()},
     **{ours: (theirs, Record()) for ours, theirs in _UNARY.items()},
-    **{name: (name, Record("x axes", keepdims=1)) for name in ("ReduceMean", "ReduceMax", "ReduceSum")},
+    **{name: (name, Record("x axes", keepdims=1)) for name in _REDUCES},
     "PRelu": ("PRelu", Record("x slope")), "Select": ("Where", Record("condition a b", **_NUMPY)),
-    "MaxPool": ("MaxPool", Record(**_POOL)), "AvgPool": ("AveragePool", Record(**_POOL, count_include_pad=0)),
+    "MaxPool": ("MaxPool", Record(**_POOL, dilations=(1, 1), index_element_type="i64", axis=0)), "AvgPool": ("AveragePool", Record(**_POOL, count_include_pad=0)),
     "BatchNormInference": ("BatchNormalization", Record("x gamma beta mean variance", epsilon=1e-5)),
     "SoftMax": ("Softmax", Record(axis=-1)), "Gelu": ("Gelu", Record(approximate="none")),
     "Concat": ("Concat", Record("xs*", axis=0)), "Reshape": ("Reshape", Record("x shape", allowzero=0)),
@@ -56,10 +61,28 @@ SPELLED: dict[str, tuple[str, dict[Any, str]]] = {
 
 def onnx_attributes(row: Record) -> dict[str, str]:
     """The attributes of a record that are ONNX's, by name."""
-    return {key: key for key in row.attributes if key in {*SPELLED, "axis", "epsilon", "pads", "strides"}}
+    return {key: key for key in row.attributes if key in {*SPELLED, "axis", "dilations", "epsilon", "pads", "strides"}}
 
 
-VERSIONS = {"BatchNormInference": 5, "Broadcast": 3, "Gather": 8, "Gelu": 7, "HSwish": 4, "MVN": 6, "ShapeOf": 3,
+def ends(scale: Any, zero: int, levels: int) -> tuple[np.float32, np.float32]:
+    """The range of a FakeQuantize: ``-zero * scale`` and ``(levels - 1 - zero) * scale``, at most some last bits off.
+
+    Of these pairs the nearest one is taken that gives LPT the zero point as an integer, ``fl(fl(-low (levels - 1)) /
+    fl(high - low)) = zero``: with another one products compute otherwise.
+    """
+    last, steps = np.float32(levels - 1), sorted(range(-6, 7), key=abs)
+    low, high = (_near(np.float32(n - zero) * np.float32(scale), steps) for n in (0, levels - 1))
+    pairs = sorted(product(range(len(steps)), repeat=2), key=sum)
+    fits = ((low[i], high[j]) for i, j in pairs if -low[i] * last / (high[j] - low[i]) == zero)
+    return next(fits, (low[0], high[0]))
+
+
+def _near(end: np.float32, steps: list[int]) -> list[np.float32]:
+    """A number and those some last bits off; 0 alone stays what it is."""
+    return [np.float32(end + step * np.spacing(end) * bool(end)) for step in steps]
+
+
+VERSIONS = {"BatchNormInference": 5, "Broadcast": 3, "Gather": 8, "Gelu": 7, "HSwish": 4, "MVN": 6, "MaxPool": 8, "ShapeOf": 3,
             "Slice": 8, "SoftMax": 8, "SoftPlus": 4}  # fmt: skip
 """The operation set in which a layer was last changed, where that is not the first."""
 

@@ -14,7 +14,7 @@ from qir.dialects.builtin import ModuleOp
 from qir.ir import Context, IntegerType, Type, f32, i1, i64
 from qir.ir.records import RecordOp
 from qir.ir.tensors import pack
-from qir.lowering.openvino.dialect import FAKE, SPELLED, VERSIONS
+from qir.lowering.openvino.dialect import FAKE, SPELLED, VERSIONS, ends
 from qir.passes.lower.fakes import check_fakes
 from qir.passes.lower.program import Slot, program_of
 from qir.target import Artifact, get_target, node_name
@@ -131,10 +131,11 @@ def write_ir(module: ModuleOp) -> tuple[bytes, bytes]:
         sources, q = [ports[i] for i in reads], program.slots[line.writes[0]].quantization
         if line.op.name == FAKE and q is not None:
             given["levels"] = int(q.scheme.qmax - q.scheme.qmin) + 1
-            ends = [np.float32(code - int(q.zero)) * q.scale.numpy() for code in (q.scheme.qmin, q.scheme.qmax)]
-            sources += [ir.constant(np.asarray(end, np.float32), f32, ()) for end in ends] * 2
-        made = ir.layer(line.op.name.partition(".")[2], name, given, sources, *(results[i] for i in line.writes))
-        ports |= dict(zip(line.writes, made, strict=True))
+            span = ends(q.scale.item(), int(q.zero) - int(q.scheme.qmin), given["levels"])
+            sources += [ir.constant(np.asarray(end), f32, ()) for end in span] * 2
+        kind, writes = line.op.name.partition(".")[2], [results[i] for i in line.writes]
+        made = ir.layer(kind, name, given, sources, *writes, *[("i64", "")] * (kind == "MaxPool"))  # its indices
+        ports |= dict(zip(line.writes, made))
     for name, i in program.outputs:
         ir.layer("Result", f"{name}/result", {}, [ports[i]])
     return Xml.tostring(ir.net, "utf-8", xml_declaration=True), bytes(ir.data)

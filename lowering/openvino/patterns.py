@@ -63,6 +63,16 @@ def conv(m: Make) -> Value | None:
     return m.record("GroupConvolution", m.x, w, **given)
 
 
+def average(m: Make) -> Value | None:
+    """AvgPool. On codes LPT counts padding as code 0, not as 0: where padding counts, a maximum keeps it off the codes."""
+    given, counted = window(m.op), m.op.attr("count_include_pad", 0)
+    if set(given.pop("dilations")) != {1}:
+        return None
+    padded = counted and any(given["pads"])
+    x = m.record("Maximum", m.x, m.numbers(np.finfo(np.float32).min, np.float32), type=m.x.type) if padded else m.x
+    return m.record("AvgPool", x, **given, count_include_pad=counted, ceil_mode=m.op.attr("ceil_mode", 0))
+
+
 def layer_norm(m: Make) -> Value | None:
     """MVN over the last axes, then scale and shift."""
     if any(result.uses for result in m.op.results[1:]):
@@ -94,7 +104,7 @@ def split(m: Make) -> Sequence[Value]:
 
 
 MADE: dict[str, Callable[[Make], Value | Sequence[Value] | None]] = {
-    "Conv": conv, "LayerNormalization": layer_norm, "Clip": clip, "Pad": pad, "Split": split, "Identity": lambda m: m.x,
+    "Conv": conv, "AveragePool": average, "LayerNormalization": layer_norm, "Clip": clip, "Pad": pad, "Split": split, "Identity": lambda m: m.x,
     "LeakyRelu": lambda m: m.record("PRelu", m.x, m.stated("alpha", 0.01, (1,))),
     "HardSigmoid": lambda m: m.record("HardSigmoid", m.x, m.stated("alpha", 0.2), m.stated("beta", 0.5)),
     "Gather": lambda m: m.record("Gather", m.x, m.others[0], m.numbers(m.op.attr("axis", 0))),
@@ -108,7 +118,6 @@ EMITTERS: dict[str, Emitter] = {
     **{theirs: plain(f"openvino.{ours}", floats=True, **onnx_attributes(row)) for ours, (theirs, row) in LIKE.items()},
     **{name: making("openvino", make) for name, make in MADE.items()}, "MatMul": _matmul, "Gemm": _matmul,
 }  # fmt: skip
-EMITTERS |= {name: only(EMITTERS[name], dilations=1) for name in ("MaxPool", "AveragePool")}
 
 
 def patterns(target: Target) -> Sequence[PatternSet]:

@@ -59,7 +59,8 @@ RULES = (
          where=(*PRODUCT, rank_is("B", 2)), note="sums of u8 codes"),
     Rule("MatMul", "float", note="O3: both activations would have to be symmetric, and attention gains little"),
 
-    Rule(("AveragePool", "GlobalAveragePool"), "follow", {"X": X8}, result="activation", note="O5: sums of codes"),
+    Rule(("AveragePool", "GlobalAveragePool"), "follow", {"X": X8}, result="activation", note="O5: sums of codes",
+         where=(attribute_is("count_include_pad", 0, default=0),)),
     Rule("Concat", "follow", {"inputs": X8}, result="activation", share="always", where=(FLOAT_RESULT,),
          note="O4: on codes, with one scale for all"),
     Rule(("MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "Split", "Identity",

@@ -109,13 +109,14 @@ def readers(value: Value, carries: frozenset[str]) -> set[str]:
     return set[str]().union(*found)
 
 
-def absorbed_by(value: Value, absorbed: frozenset[str]) -> str:
-    """The record behind whose result, and what is `absorbed` into it, a value comes; "" for an argument."""
-    op = value.defining_op
-    while op is not None and op.name in absorbed and op.results[0].has_one_use():
-        sources = [v.defining_op for v in op.operands if v.defining_op is not None]
-        op = next((source for source in sources if not source.has_trait(Trait.CONSTANT_LIKE)), None)
-    return "" if op is None else op.name
+def absorbed_by(value: Value, absorbed: frozenset[str]) -> Operation | None:
+    """The record that computes a value which nothing else reads, with what is `absorbed` into it behind it."""
+    while value.has_one_use() and (op := value.defining_op) is not None:
+        if op.name not in absorbed:
+            return op
+        sources = (v for v in op.operands if v.defining_op is None or not v.defining_op.has_trait(Trait.CONSTANT_LIKE))
+        value = next(sources, value)
+    return None
 
 
 def check_fakes(module: Operation, fake: str, target: Target, scheme: str) -> None:
