@@ -253,7 +253,7 @@ class Tolerance:
 
     steps: int = 0
     fraction: float = 0.0
-    relative: float = 1e-5
+    relative: float = 5e-5
     absent: bool | Literal["partly"] = False
     reason: str = ""
 
