@@ -1,7 +1,4 @@
-"""ncnn on CPUs: ``.param`` and ``.bin`` with int8 convolutions and products, written without ncnn's own converters.
-
-`TARGET` is the data sheet with everything around it; what needs torch or ncnn is imported when it is used.
-"""
+"""ncnn on CPUs: ``.param`` and ``.bin`` with int8 convolutions and products, written without ncnn's own converters."""
 
 from __future__ import annotations
 
@@ -35,8 +32,7 @@ TARGET = Target(
         ("net", ""): Tolerance(fraction=0.15, reason="float sums in another order: codes behind them flip"),
     },
     notes=(
-        "Blobs have no batch axis: samples run one by one.",
-        "Exact with opt.use_packing_layout = False (the profile no-packing); otherwise depthwise convolutions are a "
-        "step off in one element of some thousand.",
+        "Samples run one by one. Exact with opt.use_packing_layout = False (the profile no-packing); otherwise "
+        "depthwise convolutions are a step off in one element of some thousand.",
     ),
 )  # fmt: skip

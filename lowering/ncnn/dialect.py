@@ -24,15 +24,17 @@ LAYERS: Mapping[str, tuple[str, str, str]] = {
     "MemoryData": ("data", "w:0 h:1 d:11 c:2", "a constant"),
     "Convolution": ("x w b?", _CONVOLUTION, "int8 where int8_scale_term is not 0; above 100 its result is int8 too"),
     "ConvolutionDepthWise": ("x w b?", _CONVOLUTION + " group:7=1", "scales per group (terms 1, 101) or one (2, 102)"),
-    "InnerProduct": ("x w b?", "num_output:0 bias_term:1 weight_data_size:2 int8_scale_term:8 activation_type:9 "
-                     "activation_params:10=(0.0,)", "float result; rows of a matrix, or one vector"),
+    "InnerProduct": ("x w b?", "num_output:0 bias_term:1 weight_data_size:2 int8_scale_term:8", "gives floats"),
     "Gemm": ("x w c?", "alpha:0=1.0 beta:1=1.0 transB:3=1 constantB:5=1 constantC:6=1 constantN:8 constantK:9 "
              "constant_broadcast_type_C:10=-1 quantize_term:18", "float, or weights in blocks"),
     "Pooling": ("x", "pooling_type:0 kernel_w:1 kernel_h:11 stride_w:2=1 stride_h:12=1 pad_left:3 pad_right:14 "
                 "pad_top:13 pad_bottom:15 global_pooling:4 pad_mode:5 avgpool_count_include_pad:6", ""),
     "Embed": ("x w", "num_output:0 input_dim:1 weight_data_size:3", "rows of a table by 32-bit indices"),
     "LayerNorm": ("x gamma? beta?", "affine_size:0 eps:1=0.001 affine:2=1", "along the last axis"),
-    "Reduction": ("x", "operation:0 reduce_all:1 axes:3=() keepdims:4 fixbug0:5=1", "by sum, mean, largest or smallest"),
+    "InstanceNorm": ("x gamma beta", "channels:0 eps:1=0.001 affine:2=1", "each channel"),
+    "PReLU": ("x slope", "num_slope:0", "one slope, or one for each channel"),
+    "Interp": ("x", "resize_type:0 output_height:3 output_width:4 align_corner:6", "1 nearest, 2 linear, 3 cubic"),
+    "Reduction": ("x", "operation:0 reduce_all:1 axes:3=() keepdims:4 fixbug0:5=1", "sum, mean, largest, smallest"),
     "Padding": ("x", "top:0 bottom:1 left:2 right:3 type:4 value:5=0.0", "type 0 constant, 1 replicate, 2 reflect"),
     "BinaryOp": ("a b?", "op_type:0 with_scalar:1 scalar:2=0.0", "of two blobs, or with a number"),
     "Crop": ("x", "starts:9=() ends:10=() axes:11=()", "a part of a blob"),
@@ -41,7 +43,7 @@ LAYERS: Mapping[str, tuple[str, str, str]] = {
     **{name: ("x" if name != "Concat" else "xs*", parameters, "") for name, parameters in {
         "Concat": "axis:0", "Permute": "order_type:0", "PixelShuffle": "upscale_factor:0=1 mode:1",
         "Softmax": "axis:0 fixbug0:1=1", "UnaryOp": "op_type:0", "ReLU": "slope:0=0.0", "GELU": "fast_gelu:0",
-        "HardSwish": "alpha:0=0.2 beta:1=0.5", "HardSigmoid": "alpha:0=0.2 beta:1=0.5",
+        "ELU": "alpha:0=0.1", "HardSwish": "alpha:0=0.2 beta:1=0.5", "HardSigmoid": "alpha:0=0.2 beta:1=0.5",
         **dict.fromkeys(("Flatten", "Sigmoid", "TanH", "Erf"), ""),
     }.items()},
     "MatMul": ("a b", "transB:0", ""),

@@ -16,15 +16,14 @@ from qir.interpreter.quantizers import quantization_of
 from qir.ir import Context, is_absent
 from qir.ir.records import RecordOp
 from qir.lowering.ncnn.dialect import KEYS
+from qir.numerics.packing import pack_rows
 from qir.passes.lower.naming import Names, ValueNames
 from qir.passes.lower.reading import array_of
 from qir.target import Artifact, node_name
 
-__all__ = ["export", "pack_rows"]
+__all__ = ["export"]
 
-MAGIC = 7767517
-FLOAT, INT8 = 0, 0x000D4B38
-"""Tags of a weight blob: float32, and int8 padded to four bytes."""
+FLOAT, INT8 = 0, 0x000D4B38  # tags of a weight blob: float32, and int8 padded to four bytes
 
 
 def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: Any) -> Sequence[Artifact]:
@@ -42,8 +41,8 @@ def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: A
             lines.append(" ".join([kind, titles.unique(node_name(op)), *counts, *reads, *writes, *filter(None, given)]))
             data += b"".join(_numbers(op, kind, [array_of(v) for v in op.operands], symbols))
     network, weights = (Path(folder) / f"{name}.{ending}" for ending in ("param", "bin"))
-    count = sum(int(line.split()[3]) for line in lines)
-    network.write_text("\n".join([str(MAGIC), f"{len(lines)} {count}", *lines, ""]), encoding="utf-8")
+    head = ["7767517", f"{len(lines)} {sum(int(line.split()[3]) for line in lines)}"]
+    network.write_text("\n".join([*head, *lines, ""]), encoding="utf-8")
     weights.write_bytes(data)
     load = f"p = '{network}'; n = ncnn.Net(); print(n.load_param(p), n.load_model(p[:-5] + 'bin'), n.input_names())"
     return [Artifact(network, "the network, for ncnn", f'python -c "import ncnn; {load}"'),
@@ -52,18 +51,17 @@ def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: A
 
 def _parameter(key: int, value: Any) -> str:
     """ncnn tells floats by their point, reads at most 15 characters of a number, and keeps nine digits right."""
-    numbers = [
-        f"{v:.8e}" if isinstance(v, float) else str(v) for v in (value if isinstance(value, tuple) else (value,))
-    ]
+    values = value if isinstance(value, tuple) else (value,)
+    text = ",".join(f"{v:.8e}" if isinstance(v, float) else str(v) for v in values)
     if isinstance(value, tuple):
-        return ",".join([f"{-23300 - key}={len(value)}", *numbers]) if value else ""
-    return f"{key}={numbers[0]}"
+        return f"{-23300 - key}={len(value)},{text}" if value else ""
+    return f"{key}={text}"
 
 
 def _numbers(op: RecordOp, kind: str, held: Sequence[Any], symbols: Any) -> Iterator[bytes]:
     """The blobs of a layer in the .bin file, in its order; scales are steps per unit."""
     x, w, y = (quantization_of(op, i, symbols.get) for i in (0, min(1, len(held)), len(held)))
-    if kind in ("MemoryData", "LayerNorm"):
+    if kind in ("MemoryData", "LayerNorm", "InstanceNorm", "PReLU"):
         yield from (_floats(array) for array in held if array is not None)
     elif kind == "Embed":
         yield _weights(held[1])
@@ -84,13 +82,7 @@ def _numbers(op: RecordOp, kind: str, held: Sequence[Any], symbols: Any) -> Iter
             yield from (_floats(1 / found.scale.numpy()) for found in (x, y) if found is not None)
 
 
-def pack_rows(codes: np.ndarray[Any, Any], bits: int) -> bytes:
-    """Codes ``[N, K]`` in two's complement, the low bits first, every row filled up to whole bytes."""
-    unpacked = codes.astype(np.int8).view(np.uint8)[..., None] >> np.arange(bits, dtype=np.uint8) & 1
-    return np.packbits(unpacked.reshape(len(codes), -1), axis=1, bitorder="little").tobytes()
-
-
-def _weights(array: Any) -> bytes:
+def _weights(array: np.ndarray[Any, Any]) -> bytes:
     if array.dtype == np.int8:
         return struct.pack("<I", INT8) + array.tobytes() + bytes(-array.size % 4)
     return struct.pack("<I", FLOAT) + _floats(array)

@@ -1,7 +1,4 @@
-"""What the interpreter runs for ncnn's layers: integers exactly as on x86, floats up to the order of sums.
-
-The formulas are those of `qir.interpreter.rescaled`, with one rounding in convolutions and two in products.
-"""
+"""What the interpreter runs for ncnn's layers: integers exactly as on x86, floats up to the order of sums."""
 
 from __future__ import annotations
 
@@ -16,13 +13,11 @@ from qir.interpreter.delegate import as_onnx
 from qir.interpreter.integer import integer_conv, integer_matmul
 from qir.interpreter.node import Node
 from qir.interpreter.plain import delegated
-from qir.interpreter.planes import clamping, pad_planes, plane, pool_planes
+from qir.interpreter.planes import clamping, pad_planes, plane, pool_planes, resize_planes
 from qir.interpreter.registry import Kernel, kernel
-from qir.interpreter.rescaled import codes_of, rescaled
+from qir.interpreter.rescaled import block_rows, rescaled, rounded_by_block
 from qir.lowering.ncnn.emitters import BLOBS, POWERS, REDUCE, UNARY, runs_winograd
-from qir.numerics import decode
 from qir.numerics.winograd import winograd43
-from qir.passes.lower.batchless import AXES
 
 
 def _packs(node: Node, channels: int, by: int) -> bool:
@@ -51,7 +46,8 @@ def _convolution(node: Node) -> Kernel:
 
 @kernel("ncnn.InnerProduct", fresh=True)
 def _inner_product(node: Node) -> Kernel:
-    return rescaled(node, integer_matmul(node.constant(1).t(), x_range=(-127, 127)), (-1,), False, clamping(node))
+    """Rounded twice."""
+    return rescaled(node, integer_matmul(node.constant(1).t(), x_range=(-127, 127)), (-1,), False, lambda v: v)
 
 
 @kernel("ncnn.Gemm", fresh=True)
@@ -59,17 +55,10 @@ def _gemm(node: Node) -> Kernel:
     """Weights in blocks of 4 bits meet floats; with 8 bits each block of a row is quantized by its own maximum."""
     weight, found, alpha, beta = node.constant(1), node.quantization(1), node.parameter("alpha"), node.parameter("beta")
     dynamic = node.parameter("quantize_term") // 100 == 8
-    if found is not None:  # the quantizer's blocks lie along the inputs, on the first axis where the model's matrix did
-        rows = dict(found.scheme.granularity.blocks)[0] == 1
-        weight = decode(weight if rows else weight.t(), found.scheme, found.scale)
-        weight = weight if rows else weight.t()
+    rows = (weight if found is None else block_rows(weight, found)).t() * alpha
 
     def run(x: Tensor, _: Tensor, c: Tensor | None = None) -> Tensor:
-        if dynamic:
-            blocks = torch.nn.functional.pad(x, (0, -x.shape[-1] % 32)).unflatten(-1, (-1, 32))
-            steps = 127 / blocks.abs().amax(-1, keepdim=True).clamp(min=1e-30)
-            x = (codes_of(blocks, steps) / steps).flatten(-2)[..., : x.shape[-1]]
-        product: Tensor = x @ weight.t() * alpha
+        product: Tensor = (rounded_by_block(x, 32) if dynamic else x) @ rows
         return product if c is None else product + c * beta
 
     return run
@@ -88,6 +77,8 @@ _KERNELS: dict[str, Callable[[Node], Kernel]] = {
     "UnaryOp": lambda node: _POWERS.get(code := node.parameter("op_type")) or as_onnx(node, _UNARY[code]),
     "Pooling": lambda node: pool_planes(node, lambda channels: _packs(node, channels, 4)),
     "Padding": pad_planes,
+    "Interp": resize_planes,
+    "PReLU": lambda node: lambda x, slope: torch.where(x < 0, x * slope.reshape(-1, *(1,) * (x.dim() - 2)), x),
     "Reduction": _reduction,
     "PixelShuffle": lambda node: as_onnx(node, "DepthToSpace", blocksize=node.parameter("upscale_factor"),
                                          mode="DCR" if node.parameter("mode") else "CRD"),
@@ -100,6 +91,8 @@ for _name, _build in _KERNELS.items():
     kernel(f"ncnn.{_name}")(_build)
 for _name, _type in {"HardSwish": "HardSwish", "Sigmoid": "Sigmoid", "TanH": "Tanh", "Erf": "Erf"}.items():
     delegated(f"ncnn.{_name}", _type)
+delegated("ncnn.ELU", "Elu", alpha="alpha")
 delegated("ncnn.HardSigmoid", "HardSigmoid", alpha="alpha", beta="beta")
+delegated("ncnn.InstanceNorm", "InstanceNormalization", epsilon="eps")
 delegated("ncnn.LayerNorm", "LayerNormalization", epsilon="eps")
-register_blobs(BLOBS, AXES, absent=-233)
+register_blobs(BLOBS, absent=-233)

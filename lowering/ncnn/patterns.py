@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qir.dialects.builtin import ModuleOp
 from qir.ir import Context
 from qir.ir.records import RecordOp
@@ -21,17 +19,15 @@ __all__ = ["CODES", "lowering_patterns", "verify_lowered"]
 CONVOLUTIONS = ("ncnn.Convolution", "ncnn.ConvolutionDepthWise")
 
 
-def _requantizing(op: RecordOp) -> dict[str, Any] | None:
-    term = op.parameter("int8_scale_term")
-    return {"int8_scale_term": term + 100} if 0 < term < 100 else None
+def _term(op: RecordOp) -> int:
+    return int(op.parameter("int8_scale_term"))
 
 
 CODES = Handover(
     takes=frozenset((*CONVOLUTIONS, "ncnn.InnerProduct")),
-    gives=dict.fromkeys(CONVOLUTIONS, _requantizing),
+    gives=dict.fromkeys(CONVOLUTIONS, lambda op: {"int8_scale_term": t + 100} if 0 < (t := _term(op)) < 100 else None),
     passes={
-        "ncnn.Concat": lambda op: True,
-        "ncnn.Flatten": lambda op: True,
+        **dict.fromkeys(("ncnn.Concat", "ncnn.Flatten"), lambda op: True),
         "ncnn.ReLU": lambda op: op.parameter("slope") == 0,
         "ncnn.Padding": lambda op: op.parameter("type") == 0 and op.parameter("value") == 0,
     },
@@ -44,15 +40,10 @@ them, silently, and Dequantize takes int32: no layer makes floats of an int8 blo
 def lowering_patterns(target: Target) -> list[PatternSet]:
     """The phases, for the data sheet of one mode."""
     products = {"ncnn.InnerProduct": {"bias_term": 1}, "ncnn.Gemm": {"constant_broadcast_type_C": 4}}
-    fusions = [
-        FuseBias(
-            products, "ncnn.MemoryData", "ncnn.BinaryOp", lambda op: op.parameter("op_type") == 0, ["activation_type"]
-        ),
-        ComposeShapes(["ncnn.Reshape", "ncnn.Flatten"]),
-    ]
+    bias = FuseBias(products, "ncnn.MemoryData", "ncnn.BinaryOp", lambda op: op.parameter("op_type") == 0)
     return [
         group_patterns(target, EMITTERS),
-        PatternSet(fusions, "ncnn-fusions"),
+        PatternSet([bias, ComposeShapes(["ncnn.Reshape", "ncnn.Flatten"])], "ncnn-fusions"),
         PatternSet([AbsorbEncode(CODES)], "ncnn-codes"),
         PatternSet([SplitFanout(CODES.split)], "ncnn-fanout"),
     ]
@@ -62,11 +53,10 @@ def verify_lowered(module: ModuleOp, ctx: Context) -> None:
     """Raise a QirError with every blob that ncnn would misread; warn of convolutions whose sums may overflow."""
     check_blobs(module, CODES)
     for op in module.walk():
-        if isinstance(op, RecordOp) and op.name in CONVOLUTIONS and op.parameter("int8_scale_term"):
+        if isinstance(op, RecordOp) and op.name in CONVOLUTIONS and _term(op):
             groups = op.parameter("group") if op.name == CONVOLUTIONS[1] else 1
             codes = array_of(op.operands[1])
             why = "" if codes is None else overflowing_channels(codes)
             if codes is not None and why and runs_winograd(op.parameter, groups, codes.shape):
-                ctx.warning(
-                    op.location, f"{op.name} may overflow in ncnn's Winograd kernel: {why}", "write featmask = 64"
-                )
+                said = f"{op.name} may overflow in ncnn's Winograd kernel: {why}"
+                ctx.warning(op.location, said, "write featmask = 64")

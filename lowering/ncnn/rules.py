@@ -27,7 +27,6 @@ def _blocks(storage: str, most: int) -> dict[str, Scheme | None]:
 
 
 MODES = {"weights": _blocks("i8", 127), "weights4": _blocks("i4", 7)}
-WEIGHTS = tuple(MODES)
 
 
 def _column_bias(op: Operation) -> bool:
@@ -39,7 +38,6 @@ def _column_bias(op: Operation) -> bool:
 X8 = Data("activation")
 FUSED = (Fused("Relu"), Fused("LeakyRelu"), Fused("Clip", where=(BOUNDS_KNOWN,)))
 CONV = (computed("X"), rank_is("W", 4), constant_or_absent("B"))
-WHOLE = attribute_is("group", 1, default=1)
 DEPTHWISE = Constraint("each output channel is a group", "a group has several output channels",
                        lambda op: (op.attr("group", 1),) == shape_of(op.operands[1])[:1])  # fmt: skip
 FEW = Constraint(
@@ -55,7 +53,8 @@ COLUMNS = Axis("one scale per column", lambda op, value: 0 if op.attr("transB", 
 RULES = (
     # ---------------------------------------------------------- compute
     Rule("Conv", "compute", {"X": X8, "W": Weight("weight", axis=0)}, result="activation", fused=FUSED,
-         where=(WHOLE, *CONV), modes="", note="Convolution: int32 sums, scaled in float; codes where codes are read"),
+         where=(attribute_is("group", 1, default=1), *CONV), modes="",
+         note="Convolution: int32 sums, scaled in float; codes where codes are read"),
     Rule("Conv", "compute", {"X": X8, "W": Weight("weight", axis=0)}, result="activation", fused=FUSED,
          where=(DEPTHWISE, *CONV), modes="", note="ConvolutionDepthWise: a scale per group"),
     Rule("Conv", "compute", {"X": X8, "W": Weight("weight")}, result="activation", fused=FUSED,
@@ -64,11 +63,10 @@ RULES = (
          note="InnerProduct: gives floats only"),
     Rule("MatMul", "compute", {"A": X8, "B": Weight("weight", axis=COLUMNS)}, where=MATMUL, modes="",
          note="InnerProduct: gives floats only"),
-    Rule("Gemm", "compute", {"B": Weight("rows")}, where=(*GEMM, attribute_is("transB", 1)), modes=WEIGHTS,
+    Rule("Gemm", "compute", {"B": Weight("rows")}, where=(*GEMM, attribute_is("transB", 1)), modes=tuple(MODES),
          note="Gemm: activations stay float; with 8 bits ncnn quantizes them by row and block"),
-    Rule("Gemm", "compute", {"B": Weight("columns")}, where=GEMM, modes=WEIGHTS, note="Gemm: float activations"),
-    Rule("MatMul", "compute", {"B": Weight("columns")}, where=MATMUL, modes=WEIGHTS, note="Gemm: float activations"),
-
+    Rule("Gemm", "compute", {"B": Weight("columns")}, where=GEMM, modes=tuple(MODES), note="Gemm as above"),
+    Rule("MatMul", "compute", {"B": Weight("columns")}, where=MATMUL, modes=tuple(MODES), note="Gemm as above"),
     # ---------------------------------------------------------- float: they would make garbage of int8 blobs
     Rule("Conv", "float", fused=FUSED, note="float where its groups have 8, 16, … output channels, of which packed "
          "channels make garbage, and where only weights are quantized; windows are two-dimensional"),
@@ -82,5 +80,6 @@ RULES = (
          "powers are 2, 1/2 and -1/2"),
     Rule(("LayerNormalization", "Sigmoid", "Tanh", "Erf", "Gelu", "HardSwish", "HardSigmoid", "LeakyRelu", "Clip",
           "Exp", "Log", "Sqrt", "Abs", "Neg", "Floor", "Ceil", "Sin", "Cos", "DepthToSpace", "GlobalAveragePool",
-          "GlobalMaxPool"), "float", note="float"),
+          "GlobalMaxPool", "BatchNormalization", "InstanceNormalization", "PRelu", "Elu", "Resize"), "float",
+         note="float"),
 )  # fmt: skip

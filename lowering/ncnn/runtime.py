@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from qir.ir import fail
 
@@ -19,8 +20,8 @@ OPTIONS: dict[str, dict[str, bool]] = {"no-packing": {"use_packing_layout": Fals
 def version() -> str | None:
     """The installed version, or None."""
     try:
-        return installed("ncnn")
-    except PackageNotFoundError:
+        return metadata.version("ncnn")
+    except metadata.PackageNotFoundError:
         return None
 
 
@@ -30,7 +31,6 @@ def run(path: Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, A
     Raises QirError where the files cannot be loaded or run; a network that does not fit its numbers may crash.
     """
     import ncnn
-    import numpy as np
 
     net, weights = ncnn.Net(), Path(path).with_suffix(".bin")
     for option, value in {"num_threads": 1, **OPTIONS[profile or "no-packing"]}.items():

@@ -15,8 +15,9 @@ from qir.interpreter.registry import Kernel, kernel
 __all__ = ["register_blobs"]
 
 
-def register_blobs(blobs: Any, axes: Mapping[int, str], absent: int) -> None:
+def register_blobs(blobs: Any, absent: int) -> None:
     """Register the kernels of a `Batchless`'s records; sizes that a reshape does not have are `absent`."""
+    axes: Mapping[int, str] = blobs.axes
     kinds = {code: name for name, code in blobs.kinds.items()}
     exchanged = {code: kinds[kind] for kind, code in blobs.reverse.items()}
 

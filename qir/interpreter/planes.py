@@ -14,7 +14,7 @@ from qir.interpreter.node import Node
 from qir.interpreter.registry import Kernel
 from qir.interpreter.windows import average, lane_sums
 
-__all__ = ["clamping", "pad_planes", "plane", "pool_planes"]
+__all__ = ["clamping", "pad_planes", "plane", "pool_planes", "resize_planes"]
 
 
 def plane(node: Node) -> dict[str, Any]:
@@ -65,3 +65,12 @@ def pad_planes(node: Node) -> Kernel:
     mode = ("constant", "replicate", "reflect")[node.parameter("type")]
     value = node.parameter("value") if mode == "constant" else None
     return lambda x: torch.nn.functional.pad(x, sides, mode, value)
+
+
+def resize_planes(node: Node) -> Kernel:
+    """Planes of another size."""
+    p = node.parameter
+    size, mode = (p("output_height"), p("output_width")), (None, "nearest", "bilinear", "bicubic")[p("resize_type")]
+    assert mode is not None
+    aligned = None if mode == "nearest" else bool(p("align_corner"))
+    return lambda x: torch.nn.functional.interpolate(x, size, mode=mode, align_corners=aligned)

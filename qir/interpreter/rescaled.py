@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from qir.interpreter.node import Node
+from qir.interpreter.quantizers import Quantization
 from qir.interpreter.registry import Kernel
+from qir.numerics import decode
 from qir.numerics.requantize import scaled_sums, truncated_codes
 
-__all__ = ["codes_of", "rescaled", "steps_of"]
+__all__ = ["block_rows", "codes_of", "rescaled", "rounded_by_block", "steps_of"]
 
 
 def steps_of(node: Node, index: int) -> Tensor | None:
@@ -53,3 +55,19 @@ def rescaled(
         return codes_of(activate(scaled_sums(sums(codes_of(x, x_steps)), factor, added, fused)), y_steps)
 
     return run
+
+
+def block_rows(weight: Tensor, found: Quantization) -> Tensor:
+    """Float rows ``[N, K]`` of codes with a scale per block of inputs, which lie on the second axis of the quantizer's
+    tensor, or on the first, where the model's matrix was the other way round."""
+    if dict(found.scheme.granularity.blocks)[0] == 1:
+        return decode(weight, found.scheme, found.scale)
+    return decode(weight.t(), found.scheme, found.scale).t()
+
+
+def rounded_by_block(x: Tensor, size: int) -> Tensor:
+    """What int8 codes keep of x ``[…, K]``, each block of `size` by its own largest magnitude, which becomes 127."""
+    blocks: Tensor = torch.nn.functional.pad(x, (0, -x.shape[-1] % size)).unflatten(-1, (-1, size))
+    steps = 127 / blocks.abs().amax(-1, keepdim=True).clamp(min=1e-30)
+    rounded: Tensor = codes_of(blocks, steps) / steps
+    return rounded.flatten(-2)[..., : x.shape[-1]]

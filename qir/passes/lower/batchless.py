@@ -18,7 +18,7 @@ from qir.passes.lower.groups import Emitter, Group, record
 from qir.passes.lower.reading import array_of, axis_of, integers, ranges_of_slice, shape_of
 from qir.rewrite import Rewriter
 
-__all__ = ["AXES", "Batchless", "layer", "sample_axes", "sample_axis", "type_of"]
+__all__ = ["AXES", "Batchless", "attribute", "either", "exponent", "layer", "sample_axes", "sample_axis", "type_of"]
 
 AXES = {1: "w", 2: "hw", 3: "chw", 4: "cdhw"}
 """A blob's axes from the outermost on, as ONNX counts."""
@@ -44,6 +44,30 @@ def layer(name: str, **parameters: Any) -> Emitter:
 
     emit_one.__doc__ = f"The record {name}."
     return emit_one
+
+
+def attribute(name: str, default: Any) -> Callable[[Group], Any]:
+    """ONNX's attribute as a parameter of a `layer`."""
+    return lambda group: group.op.attr(name, default)
+
+
+def exponent(codes: Mapping[float, int]) -> Callable[[Group], int | None]:
+    """The code of a Pow's constant exponent; None for others."""
+
+    def parameter(group: Group) -> int | None:
+        held = array_of(group.operands[1])
+        return None if held is None or held.size != 1 else codes.get(float(held.reshape(())))
+
+    return parameter
+
+
+def either(*emitters: Emitter) -> Emitter:
+    """The first of several emitters that has a record for the operation."""
+
+    def emit_first(group: Group, rewriter: Rewriter) -> Any:
+        return next((made for emit in emitters if (made := emit(group, rewriter)) is not None), None)
+
+    return emit_first
 
 
 def sample_axis(group: Group) -> int | None:
@@ -93,6 +117,7 @@ class Batchless:
     kinds: Mapping[str, int]
     reverse: Mapping[int, int]
     orders: Mapping[int, Sequence[str]]
+    axes: Mapping[int, str] = AXES
 
     # ------------------------------------------------------------ parts
     def blobs(
@@ -147,6 +172,23 @@ class Batchless:
         blobs = self.blobs(rewriter, order, [len(type.shape or ()) - 1] * 2)
         return None if blobs is None else record(rewriter, self.names["binary"], blobs, type, {"op_type": kind}).result
 
+    def emit_batch_norm(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """What was not folded into a convolution: x · a + b for each channel."""
+        x, *held = group.operands[:5]
+        arrays, rank = [array_of(v) for v in held], len(shape_of(x)) - 1
+        if len(arrays) < 4 or any(a is None for a in arrays) or rank not in AXES or len(group.op.results) > 1:
+            return None
+        gamma, beta, mean, variance = (a.astype(np.float64) for a in arrays if a is not None)
+        factor = gamma / np.sqrt(variance + group.op.attr("epsilon", 1e-5))
+        value = x
+        for kind, numbers in (("Mul", factor), ("Add", beta - mean * factor)):
+            column = numbers.astype(np.float32).reshape(-1, *(1,) * (rank - 1))
+            blob = self._blob(rewriter, rewriter.constant(column), rank)
+            value = record(
+                rewriter, self.names["binary"], [value, blob], group.result.type, {"op_type": self.kinds[kind]}
+            ).result
+        return value
+
     def emit_matmul(self, group: Group, rewriter: Rewriter) -> Value | None:
         """A product of two blobs of matrices."""
         most = len(shape_of(group.result)) - 1
@@ -175,19 +217,42 @@ class Batchless:
             end += size
         return made
 
+    def emit_gather(self, group: Group, rewriter: Rewriter) -> Value | None:
+        """One index of an axis, of a Transpose too (which may then have moved the batch)."""
+        x, index, type = group.operands[0], array_of(group.operands[1]), type_of(group.result)
+        source = x.defining_op if x is not None else None
+        perm = list(range(len(shape_of(x))))
+        if source is not None and source.name == "onnx.Transpose":
+            x, perm = source.operands[0], list(source.attr("perm", perm[::-1]))
+        sizes, at = shape_of(x), perm.pop(axis_of(group.op, 0)) if perm else 0
+        left = [p - (p > at) for p in perm]
+        if x is None or index is None or index.ndim or not at or left[:1] != [0] or None in sizes[1:] or len(sizes) > 5:
+            return None
+        start = int(index) % (sizes[at] or 1)
+        part = type.with_shape((*sizes[:at], 1, *sizes[at + 1 :]))
+        place = {"starts": (start,), "ends": (start + 1,), "axes": (at - 1,)}
+        cut = record(rewriter, self.names["crop"], [x], part, place).result
+        value = self.reshaped(rewriter, cut, type.with_shape((*sizes[:at], *sizes[at + 1 :])))
+        if value is None or left == sorted(left):
+            return value
+        return record(rewriter, self.names["permute"], [value], type, {"order_type": self._order(left)}).result
+
+    def _order(self, perm: Sequence[int]) -> int:
+        rank = len(perm) - 1
+        return self.orders[rank].index("".join(AXES[rank][p - 1] for p in reversed(perm[1:])))
+
     def order(self, group: Group) -> int | None:
         """The `order_type` of a Transpose; None where it moves the batch."""
         perm, rank = group.op.attr("perm", ()), len(shape_of(group.result)) - 1
-        if rank not in self.orders or not perm or perm[0] != 0:
-            return None
-        return self.orders[rank].index("".join(AXES[rank][p - 1] for p in reversed(perm[1:])))
+        return None if rank not in self.orders or not perm or perm[0] != 0 else self._order(perm)
 
     def emitters(self) -> dict[str, Emitter]:
         """All of them, by ONNX operation type."""
         shapes = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
         return {
             **dict.fromkeys(shapes, self.emit_reshape), **dict.fromkeys(self.kinds, self.emit_binary),
-            "MatMul": self.emit_matmul, "Concat": self.emit_concat, "Split": self.emit_split,
+            "MatMul": self.emit_matmul, "BatchNormalization": self.emit_batch_norm, "Gather": self.emit_gather,
+            "Concat": self.emit_concat, "Split": self.emit_split,
             "Slice": layer(self.names["crop"], starts=_part(lambda axis, r: r.start),
                            ends=_part(lambda axis, r: r.start + len(r)), axes=_part(lambda axis, r: axis - 1)),
             "Transpose": layer(self.names["permute"], order_type=self.order),

@@ -35,14 +35,15 @@ class FuseBias(_Neighbours):
     """product(x, w) + b = product(x, w, b) for a constant (the record `data`) of one number per row of w.
 
     `products` are the records, each with what says that it has a bias; `adds` tells a sum from its record's other
-    kinds; a product that has an attribute of `unless` is left alone.
+    kinds.
     """
 
     name = "fuse-bias"
 
-    def __init__(self, products: Mapping[str, Attributes], data: str, add: str, adds: Callable[[RecordOp], bool],
-                 unless: Sequence[str] = ()) -> None:  # fmt: skip
-        self.products, self.data, self.roots, self.adds, self.unless = products, data, (add,), adds, unless
+    def __init__(
+        self, products: Mapping[str, Attributes], data: str, add: str, adds: Callable[[RecordOp], bool]
+    ) -> None:
+        self.products, self.data, self.roots, self.adds = products, data, (add,), adds
 
     def fuse(self, op: RecordOp, source: RecordOp, rewriter: Rewriter) -> bool:
         held = op.operands[1].defining_op if len(op.operands) > 1 else None
@@ -51,7 +52,7 @@ class FuseBias(_Neighbours):
         numbers, rows = array_of(held.operands[0]), array_of(source.operands[1])
         if numbers is None or rows is None or not numbers.size == numbers.shape[-1] == len(rows):
             return False
-        if not self.adds(op) or any(key in source.attributes for key in self.unless):
+        if not self.adds(op):
             return False
         assert source.parent is not None
         with rewriter.at(source.parent, source):

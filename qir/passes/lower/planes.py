@@ -6,8 +6,12 @@ are blobs without a batch axis (`qir.passes.lower.batchless`). Kernels: `qir.int
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
+from qir.datasheet import clamp_bounds
 from qir.ir import Operation, TensorType, Value, f32
 from qir.passes.lower.batchless import Batchless, type_of
 from qir.passes.lower.groups import Emitter, Group, record
@@ -15,7 +19,10 @@ from qir.passes.lower.plain import window
 from qir.passes.lower.reading import array_of, axis_of, integers, shape_of
 from qir.rewrite import Rewriter
 
-__all__ = ["embedding", "layer_norm", "padding", "plane_window", "pooling"]
+__all__ = [
+    "activation_type", "clipping", "embedding", "instance_norm", "layer_norm", "padding", "plane_window", "pooling",
+    "prelu", "resize",
+]  # fmt: skip
 
 
 def plane_window(op: Operation) -> dict[str, int] | None:
@@ -24,6 +31,39 @@ def plane_window(op: Operation) -> dict[str, int] | None:
     names = ("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left", "pad_bottom", "pad_right")
     numbers = (*found["kernel_shape"], *found["strides"], *found["pads"])
     return dict(zip(names, numbers, strict=True)) if len(numbers) == 8 else None
+
+
+def activation_type(op: Operation | None) -> dict[str, Any]:
+    """A fused Relu, LeakyRelu or Clip as `activation_type` (1, 2, 3) and `activation_params` (slope, or the bounds);
+    nothing for None."""
+    if op is None:
+        return {}
+    if op.name == "onnx.LeakyRelu":
+        return {"activation_type": 2, "activation_params": (op.attr("alpha", 0.01),)}
+    bounds = clamp_bounds(op)
+    if bounds is None:
+        raise op.error("is no clamp", "the data sheet fuses Relu, LeakyRelu, and Clip where BOUNDS_KNOWN")
+    if op.name == "onnx.Relu":
+        return {"activation_type": 1}
+    return {"activation_type": 3, "activation_params": _finite(bounds)}
+
+
+def _finite(bounds: Iterable[float]) -> tuple[float, ...]:
+    largest = float(np.finfo(np.float32).max)
+    return tuple(min(max(b, -largest), largest) for b in bounds)
+
+
+def clipping(name: str) -> Emitter:
+    """The record `name` of a Clip with constant bounds: `min` and `max`, which are finite."""
+
+    def emit(group: Group, rewriter: Rewriter) -> Value | None:
+        bounds = clamp_bounds(group.op)
+        if bounds is None:
+            return None
+        given = dict(zip(("min", "max"), _finite(bounds), strict=True))
+        return record(rewriter, name, group.operands[:1], group.result.type, given).result
+
+    return emit
 
 
 def pooling(name: str, blobs: Batchless) -> Emitter:
@@ -62,6 +102,66 @@ def padding(name: str) -> Emitter:
         given = {"top": pads[2], "left": pads[3], "bottom": pads[6], "right": pads[7], "type": kinds[mode],
                  "value": 0.0 if number is None else float(number.reshape(()))}  # fmt: skip
         return record(rewriter, name, group.operands[:1], group.result.type, given).result
+
+    return emit
+
+
+def resize(name: str) -> Emitter:
+    """The record `name` of a Resize of planes of known sizes: `resize_type` (1 nearest, 2 linear, 3 cubic),
+    `output_height`, `output_width` and `align_corner`.
+
+    The nearest is the one at floor(i · h / H), which all of ONNX's ways of rounding choose for whole factors; corners
+    are aligned, or coordinates are those of the elements' centres.
+    """
+
+    def emit(group: Group, rewriter: Rewriter) -> Value | None:
+        op, old, new = group.op, shape_of(group.operands[0]), shape_of(group.result)
+        kinds, mode = {"nearest": 1, "linear": 2, "cubic": 3}, op.attr("mode", "nearest")
+        how = op.attr("coordinate_transformation_mode", "half_pixel")
+        if len(old) != 4 or None in (*old[1:], *new[1:]) or old[1] != new[1] or op.attr("antialias", 0):
+            return None
+        sizes = [(a or 0, b or 0) for a, b in zip(old[2:], new[2:], strict=True)]
+        floor = how == "asymmetric" and op.attr("nearest_mode", "round_prefer_floor") == "floor"
+        if mode == "nearest":
+            fits = floor or (how != "align_corners" and all(b % a == 0 for a, b in sizes))
+        else:
+            fits = how in ("half_pixel", "align_corners") or (
+                how == "pytorch_half_pixel" and all(b > 1 for _, b in sizes)
+            )
+        if not fits or op.attr("exclude_outside", 0) or op.attr("cubic_coeff_a", -0.75) != -0.75:
+            return None
+        given = {"resize_type": kinds[mode], "output_height": sizes[0][1], "output_width": sizes[1][1],
+                 "align_corner": int(mode != "nearest" and how == "align_corners")}  # fmt: skip
+        return record(rewriter, name, group.operands[:1], group.result.type, given).result
+
+    return emit
+
+
+def prelu(name: str) -> Emitter:
+    """The record `name` of a PRelu with one constant slope, or one for each channel: `num_slope`."""
+
+    def emit(group: Group, rewriter: Rewriter) -> Value | None:
+        x, slope = group.operands[0], array_of(group.operands[1])
+        channels = (*shape_of(x), None, None)[1]
+        if slope is None or slope.size not in (1, channels):
+            return None
+        if slope.size > 1 and slope.ndim and slope.shape[-(len(shape_of(x)) - 1) :][0] != channels:
+            return None
+        held = rewriter.constant(slope.reshape(-1))
+        return record(rewriter, name, [x, held], group.result.type, {"num_slope": slope.size}).result
+
+    return emit
+
+
+def instance_norm(name: str) -> Emitter:
+    """The record `name` of a normalization of each channel, with both its constants: `channels` and `eps`."""
+
+    def emit(group: Group, rewriter: Rewriter) -> Value | None:
+        scale, shift = (array_of(v) for v in group.operands[1:3])
+        if scale is None or shift is None:
+            return None
+        given = {"channels": scale.size, "eps": group.op.attr("epsilon", 1e-5)}
+        return record(rewriter, name, group.operands, group.result.type, given).result
 
     return emit
 
