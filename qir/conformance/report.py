@@ -72,7 +72,8 @@ class Report:
     a diagnostic that the target has no way to run the operator, as is its right. `without_case` are the operators of
     the data sheet that the kit has no case for, `unused` those that no case got quantized although the data sheet says
     so (with the reason), by mode.
-    `through_readers` counts the trials whose result could only be seen through the operation that reads it.
+    `through_readers` counts the trials whose result could only be seen through the operation that reads it; `trials`
+    are the cases with their variants, `operators` and `nets` what was tried.
     """
 
     target: Target
@@ -84,6 +85,8 @@ class Report:
     unused: dict[tuple[str, str], str] = attrs.field(factory=dict)
     through_readers: int = 0
     trials: int = 0
+    operators: set[str] = attrs.field(factory=set)
+    nets: set[str] = attrs.field(factory=set)
 
     def add(self, outcome: Outcome) -> None:
         if outcome.error:
@@ -104,8 +107,10 @@ class Report:
         """One line that says it all."""
         rows = self.rows.values()
         steps = max((row.worst for row in rows if row.quantized), default=0.0)
+        tried = [f"{self.trials} cases of {len(self.operators)} operators"] if self.trials else []
+        tried += [f"{len(self.nets)} nets"] if self.nets else []
         words = [
-            f"{self.target.name}: {self.trials} cases of {len({row.op for row in rows})} operators",
+            f"{self.target.name}: {' and '.join(tried) or 'nothing was tried'}",
             f"{sum(r.wrong for r in rows if r.quantized)} of {sum(r.elements for r in rows if r.quantized)} quantized "
             f"elements differ, by at most {steps:g} steps",
             f"{sum(r.wrong for r in rows if not r.quantized)} of "

@@ -108,6 +108,7 @@ class _Check:
             if not trial.promised:
                 self.in_float.add((op, trial.label))
             self.report.trials += 1
+            self.report.operators.add(op)
             watch = self.trial(trial, mode, Context())
             quantized |= op in watch.quantized
             if trial.promised:
@@ -147,6 +148,7 @@ class _Check:
     def net(self, net: Net, mode: str) -> None:
         """A trained net in a mode."""
         ctx, watch = Context(), Watch()
+        self.report.nets.add(net.name)
         with tempfile.TemporaryDirectory() as folder:
             try:
                 job = self.job(net.path, net.calibration, mode, Path(folder), ctx, watch)
