@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 import qir
 from qir.artifact import simulate
@@ -210,7 +211,7 @@ def test_every_order_of_axes(lowered: Any, in_ncnn: Any, rank: int) -> None:
 
 
 def test_float_layers(lowered: Any, in_ncnn: Any) -> None:
-    """Shapes, slices, constants that broadcast, reductions, normalization, pixel shuffle: as onnxruntime has them."""
+    """Shapes, slices, constants that broadcast, reductions, normalization, resizing: as ONNX's reference has them."""
     graph = Graph()
     image = graph.input("x", 12, 6, 8)
     r = graph.rng
@@ -230,16 +231,26 @@ def test_float_layers(lowered: Any, in_ncnn: Any) -> None:
     graph.output(graph.op("Pow", a, graph.constant(F(2))))
     graph.output(graph.op("HardSwish", graph.op("Clip", a, graph.constant(F(-1.5)), graph.constant(F(2.25)))))
     graph.output(graph.op("LeakyRelu", a, alpha=0.3))
+    graph.output(graph.op("PRelu", a, graph.constant(r.normal(size=(12, 1, 1)).astype(F))))
+    ones = [graph.constant(r.uniform(0.5, 2, 12).astype(F)) for _ in range(4)]
+    graph.output(graph.op("BatchNormalization", graph.op("Elu", a), *ones))
+    graph.output(graph.op("InstanceNormalization", a, *ones[:2]))
+    graph.output(graph.op("Gather", a, graph.constant(np.int64(-2)), axis=2))
+    for mode, how in (("nearest", "asymmetric"), ("linear", "half_pixel"), ("linear", "align_corners")):
+        scales = graph.constant([1.0, 1.0, 2.0, 3.0])
+        graph.output(
+            graph.op("Resize", a, "", scales, mode=mode, coordinate_transformation_mode=how, nearest_mode="floor")
+        )
     x = r.normal(size=(3, 12, 6, 8)).astype(F)
     module = lowered(graph, x=x)
-    runtime = pytest.importorskip("onnxruntime")
-    session = runtime.InferenceSession(graph.model().SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [o.name for o in session.get_outputs()]
+    reference = ReferenceEvaluator(graph.model())
+    wanted = dict(zip(reference.output_names, reference.run(None, {"x": x}), strict=True))
     for profile in PROFILES:
         got, ours = in_ncnn(module, profile, x=x), simulate(module, TARGET, {"x": x}, profile)
-        for name, want in zip(names, session.run(names, {"x": x}), strict=True):
-            np.testing.assert_allclose(got[name], want, rtol=1e-5, atol=1e-6, err_msg=name)
-            np.testing.assert_allclose(ours[name], got[name], rtol=1e-5, atol=1e-6, err_msg=name)
+        for name, want in wanted.items():
+            near = {"rtol": 0, "atol": 2e-6 * np.abs(want).max(), "err_msg": name}
+            np.testing.assert_allclose(got[name], want, **near)
+            np.testing.assert_allclose(ours[name], got[name], **near)
 
 
 @pytest.mark.parametrize("mode", ["weights", "weights4"])
