@@ -9,8 +9,8 @@ from qir.target import Constraint, constant_of, is_constant, operand_indices
 
 __all__ = [
     "BOUNDS_KNOWN", "COLUMN_BIAS", "DEPTH_FIRST", "EVEN_SPLIT", "FLOAT_RESULT", "FORWARD_SLICE", "IMAGE_WINDOW",
-    "NO_MASK", "PADS_ZERO", "PLAIN_GEMM", "WINDOW_IS_IMAGE", "ZERO_PAD", "axis_below", "clamp_bounds", "clips_to",
-    "computed", "constant", "constant_or_absent", "operand_of", "rank_is",
+    "NEAREST_BELOW", "NO_MASK", "PADS_ZERO", "PLAIN_GEMM", "WINDOW_IS_IMAGE", "ZERO_PAD", "axis_below", "clamp_bounds",
+    "clips_to", "computed", "constant", "constant_or_absent", "operand_of", "rank_is",
 ]  # fmt: skip
 
 
@@ -124,6 +124,12 @@ IMAGE_WINDOW = Constraint(
     "its window has two axes and no dilation",
     "its window has not two axes, or a dilation",
     lambda op: len(op.attr("kernel_shape", ())) == 2 and set(op.attr("dilations") or (1,)) == {1},
+)
+NEAREST_BELOW = Constraint(
+    "it takes the nearest pixel below",
+    "it takes another pixel than the nearest below, or interpolates",
+    lambda op: [op.attr(k, "") for k in ("mode", "coordinate_transformation_mode", "nearest_mode")]
+    == ["nearest", "asymmetric", "floor"],
 )
 DEPTH_FIRST = Constraint("its mode is DCR", "its mode is CRD", lambda op: op.attr("mode", "DCR") == "DCR")
 

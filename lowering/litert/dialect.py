@@ -28,14 +28,11 @@ class Code:
     tensors: Mapping[str, int] = attrs.field(factory=dict)
 
 
-def _unary(options: str = "", versions: Mapping[str, int] | None = None, **attributes: Any) -> Code:
-    return Code(Record(**attributes), options, versions or {})
-
-
 ACT: dict[str, Any] = {"fused_activation_function": "NONE"}
 STEPS: dict[str, Any] = {"padding": "VALID", "stride_h": 1, "stride_w": 1, **ACT}
 CONV: dict[str, Any] = {**STEPS, "dilation_h_factor": 1, "dilation_w_factor": 1}
 POOL: dict[str, Any] = {**STEPS, "filter_height": 1, "filter_width": 1}
+SIZED: dict[str, Any] = {"size": (), "align_corners": False, "half_pixel_centers": False}
 I8, I16, SUM16 = {"i8": 2}, {"i8": 2, "i16": 3}, {**ACT, "pot_scale_int16": False}
 MOVE = {"i8": 2, "i16": 4}
 
@@ -53,28 +50,26 @@ CODES: Mapping[str, Code] = {
     "ADD": Code(Record("a b", **SUM16), "AddOptions", I16),
     "SUB": Code(Record("a b", **SUM16), "SubOptions", {"i8": 2, "i16": 5}),
     "MUL": Code(Record("a b", **ACT), "MulOptions", MOVE),
-    "DIV": Code(Record("a b", **ACT), "DivOptions"),
-    "POW": Code(Record("a b"), "PowOptions"),
+    "DIV": Code(Record("a b", **ACT), "DivOptions"), "POW": Code(Record("a b"), "PowOptions"),
     "MAXIMUM": Code(Record("a b"), "MaximumMinimumOptions", MOVE),
     "MINIMUM": Code(Record("a b"), "MaximumMinimumOptions", MOVE),
-    "RELU": _unary(versions=I16), "RELU6": _unary(versions=I16),
-    "LEAKY_RELU": _unary("LeakyReluOptions", {"i16": 2}, alpha=0.0),
-    "HARD_SWISH": _unary("HardSwishOptions"),
-    "GELU": _unary("GeluOptions", I8, approximate=False),
-    "LOGISTIC": _unary(versions=I16), "TANH": _unary(versions=I16),
-    "EXP": _unary("ExpOptions"), "LOG": _unary(), "SQRT": _unary(), "ABS": _unary("AbsOptions"),
-    "NEG": _unary("NegOptions"),
-    "QUANTIZE": _unary("QuantizeOptions", {"to i16": 2}, doc="Floats or codes to codes."),
-    "DEQUANTIZE": _unary("DequantizeOptions", I16, doc="Codes to floats."),
+    "RELU": Code(Record(), "", I16), "RELU6": Code(Record(), "", I16),
+    "LOGISTIC": Code(Record(), "", I16), "TANH": Code(Record(), "", I16),
+    "LEAKY_RELU": Code(Record(alpha=0.0), "LeakyReluOptions", {"i16": 2}),
+    "GELU": Code(Record(approximate=False), "GeluOptions", I8), "HARD_SWISH": Code(Record(), "HardSwishOptions"),
+    "EXP": Code(Record(), "ExpOptions"), "LOG": Code(Record()), "SQRT": Code(Record()),
+    "ABS": Code(Record(), "AbsOptions"), "NEG": Code(Record(), "NegOptions"),
+    "QUANTIZE": Code(Record(doc="Floats or codes to codes."), "QuantizeOptions", {"to i16": 2}),
+    "DEQUANTIZE": Code(Record(doc="Codes to floats."), "DequantizeOptions", I16),
     # ------------------------------------------------------------ along axes
-    "SOFTMAX": _unary("SoftmaxOptions", I16, doc="Along the last axis.", beta=1.0),
+    "SOFTMAX": Code(Record(doc="Along the last axis.", beta=1.0), "SoftmaxOptions", I16),
     "MEAN": Code(Record(axes=(), keep_dims=False), "ReducerOptions", I16, {"axes": 1}),
     "SUM": Code(Record(axes=(), keep_dims=False), "ReducerOptions", I8, {"axes": 1}),
     "CONCATENATION": Code(Record("xs*", axis=0, **ACT), "ConcatenationOptions", I16),
     "SPLIT": Code(Record("x", "ys*", axis=0, num_splits=1), "SplitOptions", MOVE, {"axis": 0}),
     "GATHER": Code(Record("x indices", axis=0), "GatherOptions", MOVE),
-    "MAX_POOL_2D": _unary("Pool2DOptions", I16, **POOL),
-    "AVERAGE_POOL_2D": _unary("Pool2DOptions", I16, **POOL),
+    "MAX_POOL_2D": Code(Record(**POOL), "Pool2DOptions", I16),
+    "AVERAGE_POOL_2D": Code(Record(**POOL), "Pool2DOptions", I16),
     # ------------------------------------------------------------ moves
     "RESHAPE": Code(Record(new_shape=()), "ReshapeOptions", {}, {"new_shape": 1}),
     "TRANSPOSE": Code(Record(perm=()), "TransposeOptions", {"5-D": 4, "i8": 2, "i16": 5}, {"perm": 1}),
@@ -83,18 +78,17 @@ CODES: Mapping[str, Code] = {
     "PADV2": Code(Record("x value", paddings=()), "PadV2Options", {"5-D": 4, **I16}, {"paddings": 1}),
     "STRIDED_SLICE": Code(Record(begin=(), end=(), strides=()), "StridedSliceOptions", {"5-D": 4, **I8},
                           {"begin": 1, "end": 2, "strides": 3}),
-    "DEPTH_TO_SPACE": _unary("DepthToSpaceOptions", block_size=1, doc="Channels as (row, column, channel)."),
+    "DEPTH_TO_SPACE": Code(Record(block_size=1, doc="Channels as (row, column, channel)."), "DepthToSpaceOptions"),
+    "RESIZE_BILINEAR": Code(Record(**SIZED), "ResizeBilinearOptions", {"": 3}, {"size": 1}),
+    "RESIZE_NEAREST_NEIGHBOR": Code(Record(**SIZED), "ResizeNearestNeighborOptions", {"": 3, "i16": 4}, {"size": 1}),
 }  # fmt: skip
 
 DIALECT = records("litert", "The operators of a .tflite file.", {name: code.record for name, code in CODES.items()})
 
 ARRAYS = {what: f"litert.{name}" for what, name in {
-    "transpose": "TRANSPOSE", "reshape": "RESHAPE", "pad": "PAD", "fill": "PADV2", "slice": "STRIDED_SLICE",
-    "split": "SPLIT", "gather": "GATHER", "concat": "CONCATENATION", "softmax": "SOFTMAX", "mean": "MEAN", "sum": "SUM",
-    "conv": "CONV_2D", "depthwise": "DEPTHWISE_CONV_2D", "product": "FULLY_CONNECTED", "matmul": "BATCH_MATMUL",
-    "max_pool": "MAX_POOL_2D", "average_pool": "AVERAGE_POOL_2D", "sigmoid": "LOGISTIC", "leaky": "LEAKY_RELU",
-    **{name.lower(): name for name in (
-        "ADD", "SUB", "MUL", "DIV", "POW", "MAXIMUM", "MINIMUM", "RELU", "RELU6", "HARD_SWISH", "GELU", "TANH", "EXP",
-        "LOG", "SQRT", "ABS", "NEG", "QUANTIZE", "DEQUANTIZE", "DEPTH_TO_SPACE")},
+    "fill": "PADV2", "slice": "STRIDED_SLICE", "concat": "CONCATENATION", "conv": "CONV_2D", "sigmoid": "LOGISTIC",
+    "depthwise": "DEPTHWISE_CONV_2D", "product": "FULLY_CONNECTED", "matmul": "BATCH_MATMUL", "leaky": "LEAKY_RELU",
+    "resize_linear": "RESIZE_BILINEAR", "resize_nearest": "RESIZE_NEAREST_NEIGHBOR", "max_pool": "MAX_POOL_2D",
+    "average_pool": "AVERAGE_POOL_2D", **{name.lower(): name for name in CODES},
 }.items()}  # fmt: skip
 """The records by what they do, for the emitters and kernels of array records."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from qir.dialects.builtin import ModuleOp
 from qir.interpreter.lookup import symbols_of
-from qir.interpreter.quantizers import Quantization, quantization_of
+from qir.interpreter.quantizers import quantization_of
 from qir.ir import Context, TensorType
 from qir.ir.files import whole_file
 from qir.ir.records import RecordOp
@@ -56,15 +56,24 @@ def to_bytes(module: ModuleOp) -> bytes:
             return super().StartVector(size, count, max(alignment, 16) if size == 1 else alignment)
 
     s, program = schema(), program_of(module)
-    model, graph, writer = s.ModelT(), s.SubGraphT(), _Writer(s, program)
-    graph.operators = [writer.operator(line) for line in program.lines]
-    graph.inputs, graph.outputs = (_ints([i for _, i in ends]) for ends in (program.inputs, program.outputs))
-    graph.tensors, graph.name = writer.tensors, "main"
-    model.version, model.description, model.subgraphs, model.buffers = 3, "qir", [graph], writer.buffers
-    model.operatorCodes = [_code(s, name, number) for name, number in writer.codes]
+    writer = _Writer(s, program)
+    operators = [writer.operator(line) for line in program.lines]
+    inputs, outputs = (_ints([i for _, i in ends]) for ends in (program.inputs, program.outputs))
+    graph = s.SubGraphT(tensors=writer.tensors, inputs=inputs, outputs=outputs, operators=operators, name="main")
+    codes = [(getattr(s.BuiltinOperator, name), number) for name, number in writer.codes]
+    model = s.ModelT(version=3, description="qir", subgraphs=[graph], buffers=writer.buffers, operatorCodes=[
+        s.OperatorCodeT(deprecatedBuiltinCode=min(c, 127), version=n, builtinCode=c) for c, n in codes])  # fmt: skip
     builder = Aligned(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _ints(values: Any) -> Any:
+    return np.array(values, np.int32)
+
+
+def _name(op: RecordOp) -> str:
+    return op.name.partition(".")[2]
 
 
 class _Writer:
@@ -75,80 +84,56 @@ class _Writer:
         self.tensors: list[Any] = []
         self.buffers: list[Any] = [s.BufferT()]  # the first one is empty by definition
         self.codes: dict[tuple[str, int], int] = {}
+        self.lists: dict[tuple[tuple[int, ...], bytes], int] = {}
         names = {i: name for name, i in (*program.outputs, *program.inputs)}
-        axes = {line.reads[1]: CHANNELS[name] for line in program.lines if (name := _name(line)) in CHANNELS}
+        axes = {line.reads[1]: CHANNELS[name] for line in program.lines if (name := _name(line.op)) in CHANNELS}
         for i, slot in enumerate(program.slots):
-            element = str(slot.type.element)
+            element, q = str(slot.type.element), slot.quantization
             if element not in TYPES:
                 raise program.lines[0].op.error(f"the model holds {slot.type}, which a .tflite file cannot")
             data = None if slot.data is None else pack(slot.data, slot.type.element)
-            tensor = self.tensor(names.get(i, f"tensor_{i}"), slot.shape, TYPES[element], data)
-            if slot.quantization is not None:
-                tensor.quantization = self.quantization(slot.quantization, axes.get(i, 0))
+            made = None if q is None else s.QuantizationParametersT(
+                scale=q.scale.numpy().reshape(-1), zeroPoint=q.zero.numpy().reshape(-1),
+                quantizedDimension=axes.get(i, 0) if q.scale.dim() else 0)  # fmt: skip
+            self.tensor(names.get(i, f"tensor_{i}"), slot.shape, TYPES[element], data, made)
 
-    def tensor(self, name: str, shape: Sequence[int], kind: str, data: bytes | None) -> Any:
-        tensor = self.s.TensorT()
-        tensor.name, tensor.type, tensor.buffer = name, getattr(self.s.TensorType, kind), 0
-        tensor.shape = np.abs(_ints(shape))
-        if -1 in shape:
-            tensor.shapeSignature = _ints(shape)
+    def tensor(self, name: str, shape: Sequence[int], kind: str, data: bytes | None, quantization: Any = None) -> int:
+        """The number of a new tensor; free sizes are 1 in the file."""
         if data is not None:
-            buffer = self.s.BufferT()
-            buffer.data = np.frombuffer(data, np.uint8)
-            tensor.buffer = len(self.buffers)
-            self.buffers.append(buffer)
-        self.tensors.append(tensor)
-        return tensor
-
-    def quantization(self, found: Quantization, axis: int) -> Any:
-        made = self.s.QuantizationParametersT()
-        made.scale = found.scale.numpy().reshape(-1)
-        made.zeroPoint = found.zero.numpy().reshape(-1)
-        made.quantizedDimension = axis if made.scale.size > 1 else 0
-        return made
+            self.buffers.append(self.s.BufferT(data=np.frombuffer(data, np.uint8)))
+        self.tensors.append(self.s.TensorT(
+            shape=np.abs(_ints(shape)), type=getattr(self.s.TensorType, kind), name=name, quantization=quantization,
+            buffer=0 if data is None else len(self.buffers) - 1,
+            shapeSignature=_ints(shape) if -1 in shape else None))  # fmt: skip
+        return len(self.tensors) - 1
 
     def operator(self, line: Line) -> Any:
-        name, op, made = _name(line), line.op, self.s.OperatorT()
-        code = CODES[name]
-        made.opcodeIndex = self.codes.setdefault((name, version(op)), len(self.codes))
+        op, code = line.op, CODES[_name(line.op)]
         reads = [-1 if i is None else i for i in line.reads]
         for attribute, position in sorted(code.tensors.items(), key=lambda item: item[1]):
             data = _ints(op.parameter(attribute))
             data = data.reshape(-1, 2) if attribute == "paddings" else data
-            reads.insert(position, len(self.tensors))
-            self.tensor(f"{attribute}_{len(self.tensors)}", data.shape, "INT32", data.tobytes())
-        made.inputs, made.outputs = _ints(reads), _ints(line.writes)
-        if code.options:
-            made.builtinOptionsType = getattr(self.s.BuiltinOptions, code.options)
-            made.builtinOptions = getattr(self.s, code.options + "T")()
-            for attribute in op.definition.attributes if op.definition is not None else ():
-                head, *rest = attribute.split("_")
-                field, value = head + "".join(map(str.capitalize, rest)), op.parameter(attribute)
-                if attribute in ENUMS:
-                    value = getattr(getattr(self.s, ENUMS[attribute]), value)
-                if hasattr(made.builtinOptions, field):
-                    setattr(made.builtinOptions, field, _ints(value) if isinstance(value, tuple) else value)
-        return made
-
-
-def _ints(values: Any) -> Any:
-    return np.array(values, np.int32)
-
-
-def _name(line: Line) -> str:
-    return line.op.name.partition(".")[2]
-
-
-def _code(s: Any, name: str, number: int) -> Any:
-    code = s.OperatorCodeT()
-    code.builtinCode = getattr(s.BuiltinOperator, name)
-    code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), number
-    return code
+            key = data.shape, data.tobytes()
+            if key not in self.lists:
+                self.lists[key] = self.tensor(f"{attribute}_{len(self.tensors)}", data.shape, "INT32", key[1])
+            reads.insert(position, self.lists[key])
+        options = getattr(self.s, code.options + "T")() if code.options else None
+        for attribute in op.definition.attributes if op.definition is not None else ():
+            head, *rest = attribute.split("_")
+            field, value = head + "".join(map(str.capitalize, rest)), op.parameter(attribute)
+            if hasattr(options, field):
+                enum = ENUMS.get(attribute)
+                setattr(options, field, getattr(getattr(self.s, enum), value) if enum else
+                        _ints(value) if isinstance(value, tuple) else value)  # fmt: skip
+        return self.s.OperatorT(
+            opcodeIndex=self.codes.setdefault((_name(op), version(op)), len(self.codes)), inputs=_ints(reads),
+            outputs=_ints(line.writes), builtinOptions=options,
+            builtinOptionsType=getattr(self.s.BuiltinOptions, code.options) if code.options else 0)  # fmt: skip
 
 
 def version(op: RecordOp) -> int:
     """The lowest operator version that has what the record uses."""
-    versions = CODES[op.name.partition(".")[2]].versions
+    versions = CODES[_name(op)].versions
     types = [v.type for v in (*op.operands[:2], op.results[0]) if isinstance(v.type, TensorType)]
     elements, shapes = [str(t.element) for t in types], [t.shape or () for t in types]
     kinds = [f"to {elements[-1]}", elements[0], ""]
@@ -164,7 +149,7 @@ def verify(module: ModuleOp, ctx: Context) -> None:
     """Warn of convolutions and products that XNNPACK does not load: ``sx * sw / sy`` must be below 256."""
     symbols = symbols_of(module)
     for op in module.walk():
-        if isinstance(op, RecordOp) and "hybrid" in CODES[op.name.partition(".")[2]].versions:
+        if isinstance(op, RecordOp) and "hybrid" in CODES[_name(op)].versions:
             scales = [q.scale.max() for i in (0, 1, -1) if (q := quantization_of(op, i, symbols.get)) is not None]
             if len(scales) == 3 and float(scales[0] * scales[1] / scales[2]) >= 256:
                 message = "its result's scale is so small that XNNPACK refuses the whole file"

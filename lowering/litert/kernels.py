@@ -38,15 +38,11 @@ FORMULAS = {  #      xnnpack       optimized   reference   micro
     "rows grouped": ("unsigned",   "portable", "portable", ""),
     "rows depthwise": ("",         "portable", "portable", ""),
     # beside int16, of which XNNPACK takes nothing
-    "conv 16":      ("",           "reduced",  "reduced",  "reduced"),
-    "depthwise 16": ("",           "reduced",  "reduced",  "reduced"),
-    "grouped 16":   ("",           "reduced",  "reduced",  "reduced"),
+    **dict.fromkeys(("conv 16", "depthwise 16", "grouped 16"), ("", "reduced", "reduced", "reduced")),
     "product 16":   ("",           "real",     "real",     "reduced"),
-    "add 16":       ("",           "rescaled", "rescaled", "rescaled"),
-    "sub 16":       ("",           "rescaled", "rescaled", "rescaled"),
+    **dict.fromkeys(("add 16", "sub 16"), ("", "rescaled", "rescaled", "rescaled")),
     "mul 16":       ("",       "double f32",   "double f32", "double"),
-    "requantize 16": ("",          "double",   "double",   "double"),
-    "mean 16":      ("",           "double",   "double",   "double"),
+    **dict.fromkeys(("requantize 16", "mean 16"), ("", "double", "double", "double")),
     "quantize 16":  ("",           "vectors",  "quotient", "quotient"),
     "dequantize 16": ("",          "vectors",  "product",  "product"),
 }  # fmt: skip

@@ -69,6 +69,7 @@ RULES = (
     Rule("Slice", "move", {0: X}, where=(d.FLOAT_RESULT, d.FORWARD_SLICE), note="on codes"),
     Rule("Split", "move", {0: X}, where=(d.FLOAT_RESULT, d.EVEN_SPLIT), note="on codes"),
     Rule("Pad", "move", {0: X}, where=(d.FLOAT_RESULT, d.ZERO_PAD), note="on codes"),
+    Rule("Resize", "move", {0: X}, where=(d.NEAREST_BELOW,), note="on codes"),
     Rule("DepthToSpace", "move", {0: X}, where=(d.DEPTH_FIRST,), modes=INT8, note="on codes"),
     # ---------------------------------------------------------- float
     Rule(("Relu", "Clip"), "float", note="behind a quantized operation they are fused into it"),

@@ -349,6 +349,16 @@ def _depth_to_space(node: Node) -> Kernel:
     return lambda x: moved(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
+def _resize(node: Node, mode: str) -> Kernel:
+    """Channels last, to the parameter `size`."""
+    half, corners = node.parameter("half_pixel_centers"), node.parameter("align_corners")
+    how = "half_pixel" if half else "align_corners" if corners else "asymmetric"
+    size = torch.tensor(node.parameter("size"))
+    given = {"axes": (2, 3), "mode": mode, "coordinate_transformation_mode": how, "nearest_mode": "floor"}
+    resized = as_onnx(node, "Resize", (0, len(node.operands), len(node.operands), size), **given)
+    return lambda x: resized(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
 FLOATS = {"div": "Div", "pow": "Pow", "maximum": "Max", "minimum": "Min", "relu": "Relu", "exp": "Exp", "log": "Log",
           "sqrt": "Sqrt", "abs": "Abs", "neg": "Neg", "hard_swish": "HardSwish"}  # fmt: skip
 
@@ -357,7 +367,8 @@ def register_arithmetic(names: Mapping[str, str], choose: Choice) -> None:
     """Register the kernels of a target's records, called by what they do.
 
     conv, depthwise, product, matmul, add, sub, mul, quantize (requantize for codes), dequantize, leaky, sigmoid, tanh,
-    gelu, softmax, mean, max_pool, average_pool, depth_to_space; in float alone sum, relu6 and those of `FLOATS`.
+    gelu, softmax, mean, max_pool, average_pool, depth_to_space,
+    resize_nearest; in float alone resize_linear, sum, relu6 and those of `FLOATS`.
     """
     builders: dict[str, Callable[[Node], Kernel]] = {
         "conv": lambda node: _conv(node, choose, False),
@@ -379,6 +390,8 @@ def register_arithmetic(names: Mapping[str, str], choose: Choice) -> None:
         "max_pool": lambda node: lambda x: window_maximum(node, x),
         "average_pool": _average,
         "depth_to_space": _depth_to_space,
+        "resize_nearest": lambda node: _resize(node, "nearest"),
+        "resize_linear": lambda node: _resize(node, "linear"),
         "relu6": lambda node: lambda x: x.clamp(0.0, 6.0),
     }
     for what, op_type in FLOATS.items():

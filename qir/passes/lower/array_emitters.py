@@ -2,7 +2,8 @@
 
 Beside what `arrays` says the records have the attributes `fused_activation_function` (a name of `CLAMPS`), `stride_h`,
 `stride_w`, `padding`, `dilation_h_factor`, `dilation_w_factor`, `depth_multiplier`, `filter_height`, `filter_width`,
-`keep_num_dims`, `asymmetric_quantize_inputs`, `adj_y`, `alpha`, `approximate` and `block_size`.
+`keep_num_dims`, `asymmetric_quantize_inputs`, `adj_y`, `alpha`, `approximate`, `block_size`, `size`,
+`half_pixel_centers` and `align_corners`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from qir.datasheet import NEAREST_BELOW
 from qir.ir import Value
 from qir.numerics.scheme import Scheme
 from qir.passes.lower.arrays import Arrays, sizes_of, type_of
@@ -117,6 +119,21 @@ def _depth_to_space(group: Group, rw: Rewriter, a: Arrays) -> Value | None:
     return a.from_image(group, rw, "depth_to_space", [image], [name], block_size=block)
 
 
+def _resize(group: Group, rw: Rewriter, a: Arrays) -> Value | None:
+    """To sizes that are known: the nearest pixel below, or linear between pixels with three ways to place them."""
+    op, x, name = group.op, group.operands[0], group.quantizers[0]
+    mode, how = op.attr("mode", "nearest"), op.attr("coordinate_transformation_mode", "half_pixel")
+    sizes = sizes_of(group.result)
+    nearest = NEAREST_BELOW.holds(op)
+    linear = mode == "linear" and how in ("half_pixel", "asymmetric", "align_corners") and not op.attr("antialias", 0)
+    whole = x is not None and len(sizes) == 4 and None not in sizes[2:] and sizes[:2] == sizes_of(x)[:2]
+    if x is None or not whole or not (nearest or linear):
+        return None
+    given = {"size": sizes[2:], "half_pixel_centers": how == "half_pixel", "align_corners": how == "align_corners"}
+    image = a.transposed(rw, x, TO_CHANNELS_LAST, name)
+    return a.from_image(group, rw, "resize_nearest" if nearest else "resize_linear", [image], [name], **given)
+
+
 ELEMENTWISE = {
     "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Pow": "pow", "Max": "maximum", "Min": "minimum",
     "HardSwish": "hard_swish", "Sigmoid": "sigmoid", "Tanh": "tanh", "Exp": "exp", "Log": "log", "Sqrt": "sqrt",
@@ -139,6 +156,7 @@ def array_emitters(a: Arrays, bias: Scheme) -> dict[str, Emitter]:
         "Concat": ("concat", a.concat), "Split": ("split", a.split), "Slice": ("slice", a.slice),
         "Gather": ("gather", a.gather), "Pad": ("pad", a.pad), "Transpose": ("transpose", a.transpose),
         "DepthToSpace": ("depth_to_space", functools.partial(_depth_to_space, a=a)),
+        "Resize": ("resize_nearest", functools.partial(_resize, a=a)),
         **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), ("reshape", a.reshape)),
     }  # fmt: skip
     return {op: emit for op, (name, emit) in emitters.items() if name in a.names}
