@@ -153,9 +153,10 @@ def _jobs(module: ModuleOp, method: Method, again: bool) -> list[_Job]:
         if isinstance(op, FakeOp) and op.observe:
             job = jobs.get(op.quantizer)
             if job is not None and not _seen_before(op):
-                values = job.constants if is_constant(op.x) else job.values
-                if op.x not in values:
-                    values.append(op.x)
+                value = _unquantized(op.x)
+                values = job.constants if is_constant(value) else job.values
+                if value not in values:
+                    values.append(value)
     for name in [name for name, job in jobs.items() if not job.values and not job.constants]:
         del jobs[name]
     for job in jobs.values():
@@ -165,6 +166,13 @@ def _jobs(module: ModuleOp, method: Method, again: bool) -> list[_Job]:
             job.weights = sensitivity(job.values, job.op.sym_name)
             job.reset()
     return list(jobs.values())
+
+
+def _unquantized(value: Value) -> Value:
+    """What a value is in the float model: a requantization observes what the quantizer before it does."""
+    while isinstance(value.defining_op, FakeOp):
+        value = value.defining_op.x
+    return value
 
 
 def _readers(job: _Job) -> list[_Reader]:

@@ -156,3 +156,13 @@ def test_records_run_as_onnx_operators(toy: Target, ctx: Context) -> None:
     softmax, cut = Plan(parse_module(text, ctx)).run({"x": x}).values()
     np.testing.assert_allclose(softmax, np.exp(x) / np.exp(x).sum(0), rtol=1e-6)
     np.testing.assert_array_equal(cut, x[:, 1:3])
+
+
+def test_requantized_operands_are_calibrated(toy: Target, ctx: Context, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """Everything that the Concat joins is read by others at its own scale: its quantizer stands on fakes alone."""
+    reader = "    %t = onnx.Tanh(%d) : (tensor<1x1x4x4xf32>) -> tensor<1x1x4x4xf32>\n"
+    text = TAIL.replace("    %w2 =", f"{reader}    %w2 =")
+    module = lowered(text, ctx, f"annotate{{target=toy}},calibrate{{data={data(tmp_path)}}}")
+    concat = next(op for op in module.walk() if op.name == "onnx.Concat")
+    assert all(v.defining_op.x.defining_op.name == "qsim.fake" for v in concat.operands)
+    assert all(op.is_calibrated for op in module.body if op.name == "qsim.quantizer")
