@@ -66,5 +66,5 @@ def run_job(
         loaded = module.clone()
         run_pipeline(loaded, target.runtime.on_load, Context(allow_unregistered=True))
         loaded = stage(loaded, target.runtime.on_load)
-    watch.check_fusions(loaded)
+    watch.check_fusions(loaded, loaded is not module)
     return Job(simulated, module, loaded)

@@ -11,7 +11,7 @@ from qir.conformance.ties import make_ties
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.func import FuncOp, main_function
 from qir.dialects.qsim import FakeOp, QuantizerOp
-from qir.ir import FloatType, Operation, TensorType, Value, verify
+from qir.ir import FloatType, IntegerType, Operation, TensorType, Value, verify
 from qir.passes.quantize.filters import Selection
 from qir.passes.quantize.placement import Placement
 from qir.passes.quantize.queries import quantizer_name, quantizers
@@ -103,12 +103,16 @@ class Watch:
             if found is not None and found[0].numel() == 1:
                 self.steps[name] = float(found[0])
 
-    def check_fusions(self, module: ModuleOp) -> None:
-        """Raise Broken where a float edge between two records is left of what the rules say is one."""
+    def check_fusions(self, module: ModuleOp, loaded: bool) -> None:
+        """Raise Broken where a float edge between two records is left of what the data sheet says is one.
+
+        Records that compute in float all the way, for a runtime that puts them together when it loads them, are not
+        meant, unless the module is `loaded`: what such a runtime makes of it.
+        """
         for first, second in self.fusions:
             for op in module.walk():
                 names = op.location.names()
-                if first not in names or second in names:
+                if first not in names or second in names or not (loaded or any(map(_is_quantized, op.operands))):
                     continue
                 readers = (user for result in op.results if _is_float(result) for user in result.users)
                 for reader in readers:
@@ -131,3 +135,10 @@ def _kind(op: Operation) -> str:
 
 def _is_float(value: Value) -> bool:
     return isinstance(value.type, TensorType) and isinstance(value.type.element, FloatType)
+
+
+def _is_quantized(value: Value) -> bool:
+    """Whether a value is codes (indices and masks are none), or simulates them."""
+    element = value.type.element if isinstance(value.type, TensorType) else None
+    codes = isinstance(element, IntegerType) and 1 < element.width < 64
+    return codes or quantizer_name(value) is not None
