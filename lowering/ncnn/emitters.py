@@ -58,6 +58,9 @@ def _conv(group: Group, rewriter: Rewriter) -> Value | None:
         if why and runs_winograd(given.__getitem__, groups, weights.shape):
             given["featmask"] = NO_WINOGRAD
             rewriter.ctx.remark("missed", op.location, f"{op.name} runs without Winograd, for {why}", "lower")
+        if 1 < groups == len(weights) and groups % 8 == 0:
+            exact = f"{op.name} is exact with opt.use_packing_layout = False; else its scale has 12 bits"
+            rewriter.ctx.remark("analysis", op.location, exact, "lower")
     name = "ncnn.ConvolutionDepthWise" if groups > 1 else "ncnn.Convolution"
     return record(rewriter, name, group.operands, group.result.type, given, group.quant).result
 

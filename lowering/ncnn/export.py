@@ -44,7 +44,8 @@ def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: A
     head = ["7767517", f"{len(lines)} {sum(int(line.split()[3]) for line in lines)}"]
     network.write_text("\n".join([*head, *lines, ""]), encoding="utf-8")
     weights.write_bytes(data)
-    load = f"p = '{network}'; n = ncnn.Net(); print(n.load_param(p), n.load_model(p[:-5] + 'bin'), n.input_names())"
+    load = f"p = '{network}'; n = ncnn.Net(); n.opt.use_packing_layout = False; "
+    load += "print(n.load_param(p), n.load_model(p[:-5] + 'bin'), n.input_names())"
     return [Artifact(network, "the network, for ncnn", f'python -c "import ncnn; {load}"'),
             Artifact(weights, "its weights", f"(belongs beside {network.name})")]  # fmt: skip
 

@@ -46,7 +46,6 @@ def _convolution(node: Node) -> Kernel:
 
 @kernel("ncnn.InnerProduct", fresh=True)
 def _inner_product(node: Node) -> Kernel:
-    """Rounded twice."""
     return rescaled(node, integer_matmul(node.constant(1).t(), x_range=(-127, 127)), (-1,), False, lambda v: v)
 
 

@@ -41,12 +41,9 @@ def lowering_patterns(target: Target) -> list[PatternSet]:
     """The phases, for the data sheet of one mode."""
     products = {"ncnn.InnerProduct": {"bias_term": 1}, "ncnn.Gemm": {"constant_broadcast_type_C": 4}}
     bias = FuseBias(products, "ncnn.MemoryData", "ncnn.BinaryOp", lambda op: op.parameter("op_type") == 0)
-    return [
-        group_patterns(target, EMITTERS),
-        PatternSet([bias, ComposeShapes(["ncnn.Reshape", "ncnn.Flatten"])], "ncnn-fusions"),
-        PatternSet([AbsorbEncode(CODES)], "ncnn-codes"),
-        PatternSet([SplitFanout(CODES.split)], "ncnn-fanout"),
-    ]
+    fusions = PatternSet([bias, ComposeShapes(["ncnn.Reshape", "ncnn.Flatten"])], "ncnn-fusions")
+    blobs = PatternSet([AbsorbEncode(CODES)], "ncnn-codes"), PatternSet([SplitFanout(CODES.split)], "ncnn-fanout")
+    return [group_patterns(target, EMITTERS), fusions, *blobs]
 
 
 def verify_lowered(module: ModuleOp, ctx: Context) -> None:

@@ -33,10 +33,10 @@ def run(path: Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, A
     import ncnn
 
     net, weights = ncnn.Net(), Path(path).with_suffix(".bin")
-    for option, value in {"num_threads": 1, **OPTIONS[profile or "no-packing"]}.items():
+    for option, value in ({"num_threads": 1} | OPTIONS[profile or "no-packing"]).items():
         setattr(net.opt, option, value)
     if net.load_param(str(path)) != 0 or not weights.exists() or net.load_model(str(weights)) != 0:
-        fail(str(path), f"ncnn {version()} cannot load it with {weights.name}", "write both files again")
+        fail(str(path), f"ncnn {version()} cannot load it with {weights.name}", "write both again, by qir-translate")
     if set(net.input_names()) != set(inputs):
         fail(str(path), f"its inputs are {', '.join(net.input_names())}, not {', '.join(inputs)}")
     arrays = {k: np.ascontiguousarray(a, np.float32 if a.dtype.kind == "f" else np.int32) for k, a in inputs.items()}
