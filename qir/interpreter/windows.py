@@ -40,8 +40,11 @@ def lane_sums(x: Tensor) -> Tensor:
     lane i % 4, the lanes are added crosswise, (0 + 2) + (1 + 3), and what is left over comes last. ``[N, C]``."""
     flat = x.flatten(2)
     whole = flat.shape[2] // 4
-    lanes = window_sums(flat[:, :, : 4 * whole].unflatten(2, (whole, 4)), (whole, 1), (1, 1), (0,) * 4, (1, 4))[:, :, 0]
-    total = (lanes[..., 0] + lanes[..., 2]) + (lanes[..., 1] + lanes[..., 3])
+    total = torch.zeros_like(flat[..., 0])
+    if whole:
+        rows = flat[:, :, : 4 * whole].unflatten(2, (whole, 4))
+        lanes = window_sums(rows, (whole, 1), (1, 1), (0,) * 4, (1, 4))[:, :, 0]
+        total = (lanes[..., 0] + lanes[..., 2]) + (lanes[..., 1] + lanes[..., 3])
     for value in flat[:, :, 4 * whole :].unbind(2):
         total = total + value
     return total

@@ -13,7 +13,6 @@ from qir.artifact import interpret
 from qir.ir import Context, QirError
 from qir.lowering.ncnn import TARGET
 from qir.lowering.ncnn.emitters import BLOBS
-from qir.numerics.packing import pack_rows
 from qir.passes import run_pipeline
 from qir.text import parse_module, print_module
 
@@ -125,12 +124,6 @@ def test_weights_in_blocks(lowered: Any, written: Any) -> None:
     low = (first & 15).astype(np.int8)
     low[low > 7] -= 16
     np.testing.assert_array_equal(low[:16], np.clip(codes(w[:32:2, 0] * scales[0, 0]), -7, 7))
-
-
-def test_rows_are_packed_from_the_low_bits_on() -> None:
-    assert pack_rows(np.array([[1, -2, 7]]), 4) == bytes([0xE1, 0x07])
-    assert pack_rows(np.array([[-1, 2], [3, -128]]), 8) == bytes([255, 2, 3, 128])
-    assert pack_rows(np.array([[-1, 0, 1, 0]]), 6) == bytes([0x3F, 0x10, 0x00])
 
 
 def test_every_order_of_axes_is_the_one_that_permute_names(lowered: Any) -> None:
