@@ -24,8 +24,8 @@ from qir.ir.types import (
 )
 
 __all__ = [
-    "ELEMENTS", "ELEMENT_NAMES", "NUMBERS", "STRING", "UNDEFINED", "UNKNOWN_TYPE", "container", "contents",
-    "type_string",
+    "CODES", "ELEMENTS", "ELEMENT_NAMES", "NUMBERS", "STRING", "UNDEFINED", "UNKNOWN_TYPE", "codes_since", "container",
+    "contents", "type_string",
 ]  # fmt: skip
 
 STRING: Final = OpaqueType("onnx", "string")
@@ -73,6 +73,22 @@ NUMBERS: Final[dict[Type, int]] = {type: number for number, _, type in _TABLE}
 """ONNX's numbers by element type."""
 ELEMENT_NAMES: Final[dict[Type, str]] = {type: name for _, name, type in _TABLE}
 """The names that ONNX's schemas give to element types."""
+
+CODES: Final[dict[Type, int]] = {
+    **dict.fromkeys((IntegerType(8), IntegerType(8, "u"), IntegerType(32)), 10),
+    **{FloatType(name): 19 for name in ("f8E4M3FN", "f8E4M3FNUZ", "f8E5M2", "f8E5M2FNUZ")},
+    **{IntegerType(width, sign): 21 for width in (4, 16) for sign in ("", "u")},
+    FloatType("f4E2M1FN"): 23,
+    **{IntegerType(2, sign): 25 for sign in ("", "u")},
+}
+"""Element types of codes, with the opset from which QuantizeLinear and DequantizeLinear take them (i32: only the
+second)."""
+
+
+def codes_since(element: Type, *, per_axis: bool = False, blocked: bool = False) -> int:
+    """The lowest opset whose QuantizeLinear and DequantizeLinear take these codes at this granularity."""
+    return max(CODES[element], 13 if per_axis else 10, 21 if blocked else 10)
+
 
 _CONTAINER = re.compile(r"(seq|opt|map|sparse)<(.*)>", re.DOTALL)
 _TENSOR = re.compile(r"tensor<((?:(?:\?|\d+)x)*|\*x)(.*)>", re.DOTALL)

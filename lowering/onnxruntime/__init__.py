@@ -46,7 +46,7 @@ TARGET = Target(
         ("net", ""): Tolerance(
             fraction=0.01,
             reason="float operators between integer ones are rounded in another order: some codes are a step off",
-        )
+        ),
     },
     notes=(
         "The runtime fuses when it loads the model, from level EXTENDED on; onnxruntime-fuse is that fusion.",

@@ -9,45 +9,18 @@ operands (constants); names and order of operands and attributes are those of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
+from qir.dialects.onnx_types import CODES
 from qir.ir.constraints import ANY_TENSOR, FLOAT_TENSOR, TypeConstraint, tensor_of
-from qir.ir.core import Operation, Value
+from qir.ir.core import Value
 from qir.ir.records import Record, RecordOp, records
-from qir.ir.types import FloatType, IntegerType, TensorType, Type, f32, i8, i32, ui8
+from qir.ir.types import TensorType, Type, f32, i8, i32, ui8
 
-__all__ = [
-    "CONTRIBUTED", "DEQUANTIZE", "DIALECT", "MICROSOFT", "QUANTIZE", "STANDARD", "STORED", "element",
-    "is_dequantize", "is_quantize", "required_opset",
-]  # fmt: skip
+__all__ = ["CONTRIBUTED", "DEQUANTIZE", "DIALECT", "MICROSOFT", "QUANTIZE", "STANDARD", "element"]
 
 QUANTIZE, DEQUANTIZE = "onnxruntime.QuantizeLinear", "onnxruntime.DequantizeLinear"
 MICROSOFT = "com.microsoft"
-
-_FLOAT8 = ("f8E4M3FN", "f8E4M3FNUZ", "f8E5M2", "f8E5M2FNUZ")
-STORED: dict[Type, int] = {
-    i8: 10,
-    ui8: 10,
-    i32: 10,
-    **{FloatType(name): 19 for name in _FLOAT8},
-    **{IntegerType(width, sign): 21 for width in (4, 16) for sign in ("", "u")},
-    FloatType("f4E2M1FN"): 23,
-    **{IntegerType(2, sign): 25 for sign in ("", "u")},
-}
-"""Element types of codes, with the opset from which the two converters take them (i32: only DequantizeLinear)."""
-
-
-def required_opset(element: Type, *, per_axis: bool = False, blocked: bool = False) -> int:
-    """The lowest ai.onnx opset whose QuantizeLinear and DequantizeLinear take these codes at this granularity."""
-    return max(STORED[element], 13 if per_axis else 10, 21 if blocked else 10)
-
-
-def is_quantize(op: Operation | None) -> TypeGuard[Operation]:
-    return op is not None and op.name == QUANTIZE
-
-
-def is_dequantize(op: Operation | None) -> TypeGuard[Operation]:
-    return op is not None and op.name == DEQUANTIZE
 
 
 def element(value: Value) -> Type:
@@ -65,7 +38,7 @@ def _count(value: Value) -> int | None:
 KINDS = {
     "any": ANY_TENSOR,
     "float": FLOAT_TENSOR,
-    "codes": TypeConstraint("a tensor of codes", lambda t: isinstance(t, TensorType) and t.element in STORED),
+    "codes": TypeConstraint("a tensor of codes", lambda t: isinstance(t, TensorType) and t.element in CODES),
     "bytes": tensor_of(ui8, i8),
     "u8": tensor_of(ui8),
     "sums": tensor_of(i32),

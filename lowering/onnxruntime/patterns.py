@@ -1,263 +1,146 @@
-"""From a materialised module to QDQ form: ``qsim.encode`` and ``decode`` become QuantizeLinear and DequantizeLinear.
+"""From a materialised module to QDQ form, so that the runtime finds whole groups.
 
-Each quantizer's scale and zero point become initializers; every use of a decoded value gets a DequantizeLinear of its
-own. The patterns of `activations` run with these.
+What is special to this runtime: activations go on codes, and what would keep a product of codes in float is spelled
+differently. The form itself is `qir.passes.lower.qdq`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import numpy as np
 
-import attrs
-
-from qir.dialects.qsim import QuantizerOp
-from qir.ir import Block, IntegerType, Operation, OpResult, TensorType, Trait, Type, f32, ui8
-from qir.lowering.onnxruntime.activations import GROUPING
-from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, STORED
-from qir.passes.quantize.queries import symbol
-from qir.rewrite import PatternSet, RewritePattern, Rewriter, Value
+from qir.datasheet import clamp_bounds
+from qir.ir import Operation, TensorType, Trait, f32, is_absent
+from qir.lowering.onnxruntime.groups import (
+    ACTIVATIONS,
+    all_dequantized,
+    is_dequantize,
+    is_quantize,
+    leads_to_quantize,
+)
+from qir.numerics.scheme import Scheme
+from qir.passes.lower.on_codes import ActivationOnCodes
+from qir.passes.lower.qdq import Qdq, qdq_patterns
+from qir.rewrite import PatternSet, RewritePattern, Rewriter
+from qir.rewrite.constants import constant_array
 from qir.target import Target
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-__all__ = ["Layout", "layout_of", "lowering_patterns", "outermost_block", "quantizer_scale"]
+__all__ = ["QDQ", "lowering_patterns"]
 
 
-# ---------------------------------------------------------------------- what the format can say
-@attrs.frozen
-class Layout:
-    """How a quantizer is spelled in ONNX: along which axis its scales lie, and in blocks of how many."""
-
-    axis: int | None = None
-    block: int = 0
-
-    def attributes(self) -> dict[str, int]:
-        if self.axis is None:
-            return {}
-        return {"axis": self.axis, "block_size": self.block} if self.block else {"axis": self.axis}
-
-
-def layout_of(quantizer: QuantizerOp, type: TensorType, at: Operation) -> Layout:
-    """The layout of a quantizer on a tensor. Raises QirError, placed at `at`, where ONNX cannot say the scheme."""
-    scheme = quantizer.scheme
-    name = f"@{quantizer.sym_name}"
-    if scheme.storage.is_codebook or not any(str(t) == scheme.element for t in STORED):
-        raise at.error(
-            f"cannot store the codes of {name}: ONNX has no quantized type for {scheme.storage}", "use i8 or u8"
-        )
+def _refuses(scheme: Scheme) -> tuple[str, str] | None:
     if scheme.storage.is_float and scheme.bits < 8:
-        raise at.error(
-            f"cannot run {name}: onnxruntime's CPU provider has no kernel for {scheme.storage}",
-            "use i8, i4 or f8E4M3FN",
-        )
-    for broken, why in (
-        (scheme.rounding != "half_even", f"rounds {scheme.rounding}, QuantizeLinear rounds half_even"),
-        (not scheme.saturate, "wraps, QuantizeLinear saturates"),
-        (scheme.zero_inside, "adds the zero point before rounding, QuantizeLinear after it"),
-        (scheme.scale_by or scheme.zero_by, "has parameters that are quantized themselves; ONNX holds them as floats"),
-    ):
-        if broken:
-            raise at.error(f"cannot express {name}: it {why}", "choose a scheme of `qir targets onnxruntime`")
-    if scheme.product is not None:  # as many scales as the weight of the product has
-        return Layout(scheme.product.axis)
-    granularity = scheme.granularity
-    if granularity.is_per_tensor:
-        return Layout()
-    if type.shape is None:
-        raise at.error(f"cannot express {name}: the rank of its tensor is unknown", "run shape-inference first")
-    rank = len(type.shape)
-    if granularity.axis is not None:
-        return Layout(granularity.axis % rank)
-    sizes = [1 if n == 1 else size for n, size in zip(type.shape, granularity.sizes(rank), strict=True)]
-    blocked = [i for i, size in enumerate(sizes) if size != 1]
-    if len(blocked) != 1 or not sizes[blocked[0]]:
-        raise at.error(f"cannot express {name}: ONNX has blocks along one axis and a scale per index of every other, "
-                       f"not {granularity}")  # fmt: skip
-    return Layout(blocked[0], sizes[blocked[0]])
+        return f"onnxruntime's CPU provider has no kernel for {scheme.storage}", "use i8, i4 or f8E4M3FN"
+    return None
 
 
-def quantizer_scale(quantizer: QuantizerOp, lookup: Callable[[str], Any], at: Operation) -> NDArray[Any]:
-    """The float32 scales of a calibrated quantizer; `lookup` gives the quantizer of a name.
+QDQ = Qdq("onnxruntime", "onnxruntime", _refuses)
 
-    Raises QirError at `at` where they are not known.
+INTEGER = ("Conv", "Gemm", "MatMul", "Add", "Mul", "AveragePool", "GlobalAveragePool", "Concat")
+"""Operators that have an integer kernel, if nothing stands between them and the QuantizeLinear behind them."""
+
+
+class SumBehindProduct(RewritePattern):
+    """matmul(dequantize(a), dequantize(w)) + b = sum(matmul(...), b).
+
+    The runtime makes a float Gemm of a product and the Add behind it before it looks for quantized products, and then
+    finds none. Sum is the same addition, but no part of that fusion.
     """
-    from qir.interpreter.quantizers import quantizer_parameters
 
-    found = quantizer_parameters(quantizer, lookup)
-    if found is None:
-        raise at.error(
-            f"needs the scale of @{quantizer.sym_name}, which is not calibrated", "run calibrate before lowering"
-        )
-    scale: NDArray[Any] = found[0].float().numpy()
-    return scale
-
-
-# ---------------------------------------------------------------------- encode, decode
-class _Lowering(RewritePattern):
-    """What the two directions share: the constants of each quantizer, made once per function."""
-
-    def __init__(self, shared: dict[tuple[Operation, str, str], OpResult]) -> None:
-        self.constants = shared
-
-    def parameters(
-        self, op: Operation, type: TensorType, element: Type, rewriter: Rewriter
-    ) -> tuple[Layout, list[Value]]:
-        """The quantizer's layout, and its scale and zero point as operands (an int32 bias has no zero point)."""
-        import numpy as np
-
-        from qir.ir.tensors import numpy_dtype
-
-        name = symbol(op)
-        quantizer = rewriter.lookup(op, name)
-        assert isinstance(quantizer, QuantizerOp)
-        layout = layout_of(quantizer, type, op)
-
-        def lookup(other: str) -> Any:
-            return rewriter.lookup(op, other)
-
-        scale = quantizer_scale(quantizer, lookup, op)
-        if scale.size == 1 and not layout.block:
-            layout = Layout()
-        if layout.axis is None:
-            scale = scale.reshape(())
-        elif not layout.block:
-            scale = scale.reshape(-1)
-        dtype = np.float32 if type.element == f32 else numpy_dtype(type.element)
-        found = [self.constant(op, name, f"{name}_scale", scale.astype(dtype), rewriter)]
-        scheme = quantizer.scheme
-        if scheme.storage.is_integer and scheme.bits <= 16:
-            _, zero = quantizer.parameters()
-            codes = np.full(scale.shape, scheme.fixed_zero) if zero is None else np.broadcast_to(zero, scale.shape)
-            found.append(self.constant(op, name, f"{name}_zero_point", codes.astype(numpy_dtype(element)), rewriter))
-        elif scheme.storage.is_float:
-            zeros = np.zeros(scale.shape, np.float32).astype(numpy_dtype(element))
-            found.append(self.constant(op, name, f"{name}_zero_point", zeros, rewriter))
-        return layout, found
-
-    def constant(self, op: Operation, quantizer: str, name: str, data: NDArray[Any], rewriter: Rewriter) -> Value:
-        """A parameter of a quantizer, at the start of the function around `op`."""
-        block = outermost_block(op)
-        assert block.parent is not None and block.parent.parent is not None
-        key = (block.parent.parent, name, f"{data.dtype}{data.shape}")
-        made = self.constants.get(key)
-        if made is None or made.owner.parent is None:
-            first = next((o for o in block if not o.has_trait(Trait.CONSTANT_LIKE)), None)
-            with rewriter.at(block, first):
-                made = self.constants[key] = rewriter.constant(data, name, initializer=True)
-        return made
-
-
-def outermost_block(op: Operation) -> Block:
-    """The block of the function around `op`: what is defined at its start is seen in all regions inside."""
-    block = op.parent
-    assert block is not None
-    while block.parent_op is not None and not block.parent_op.has_trait(Trait.ISOLATED_FROM_ABOVE):
-        parent = block.parent_op.parent
-        assert parent is not None
-        block = parent
-    return block
-
-
-class LowerEncode(_Lowering):
-    """qsim.encode = QuantizeLinear, with the quantizer's scale and zero point as initializers."""
-
-    name = "encode-to-quantize-linear"
-    roots = ("qsim.encode",)
+    name = "sum-behind-product"
+    roots = ("onnx.Add",)
+    depth = 3
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        x, y = op.operands[0], op.results[0]
-        assert isinstance(x.type, TensorType) and isinstance(y.type, TensorType)
-        quantizer = rewriter.lookup(op, symbol(op))
-        assert isinstance(quantizer, QuantizerOp)
-        if quantizer.scheme.is_narrow:
-            raise op.error(f"cannot express @{quantizer.sym_name}: QuantizeLinear saturates to the whole of "
-                           f"{quantizer.scheme.storage}, not to {quantizer.scheme.qmin}:{quantizer.scheme.qmax}",
-                           "a narrower range is for constants; give activations the whole range")  # fmt: skip
-        if y.type.element == IntegerType(32):
-            raise op.error(
-                "cannot be written: QuantizeLinear does not give int32", "only constants are stored as int32"
-            )
-        layout, parameters = self.parameters(op, x.type, y.type.element, rewriter)
-        name = y.name or (f"{x.name}_quantized" if x.name else None)
-        rewriter.replace(op, rewriter.op(QUANTIZE, [x, *parameters], layout.attributes(), names=name))
+        for value in op.operands:
+            product = value.defining_op
+            named = product is not None and product.name == "onnx.MatMul" and value.has_one_use()
+            if named and product is not None and all_dequantized(product):
+                rewriter.replace(op, rewriter.op("onnx.Sum", op.operands))
+                return True
+        return False
+
+
+class SumOfGemm(RewritePattern):
+    """gemm(dequantize(a), dequantize(w)) + y = sum(gemm(...), y, 0).
+
+    Where a Sum of two reads a Gemm without an addend, the runtime makes the other number its addend and leaves the
+    result in float, for only a bias of integers belongs to a quantized Gemm. A Sum of three is no part of that fusion.
+    """
+
+    name = "sum-of-gemm"
+    roots = ("onnx.Sum",)
+    depth = 3
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        if len(op.operands) != 2 or not isinstance(op.results[0].type, TensorType):
+            return False
+        for value in op.operands:
+            gemm = value.defining_op
+            if gemm is None or gemm.name != "onnx.Gemm" or not value.has_one_use() or not all_dequantized(gemm):
+                continue
+            if len(gemm.operands) < 3 or is_absent(gemm.operands[2]):
+                zero = rewriter.constant(np.zeros((), np.float32), initializer=True)
+                rewriter.set_operands(op, [*op.operands, zero])
+                return True
+        return False
+
+
+class ActivationBehindProduct(RewritePattern):
+    """relu(product) = max(product, 0), clip(product, lo, hi) = min(max(product, lo), hi), where no quantizer follows.
+
+    The runtime takes a Relu or Clip behind a quantized product for a part of the group, and without a QuantizeLinear
+    behind it leaves the whole group in float. Max and Min are no part of a group.
+    """
+
+    name = "activation-behind-product"
+    roots = ACTIVATIONS
+    depth = 3
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        x, y, bounds = op.operands[0], op.results[0], clamp_bounds(op)
+        product = x.defining_op
+        if product is None or product.name not in ("onnx.MatMul", "onnx.Gemm") or not all_dequantized(product):
+            return False
+        if not x.has_one_use() or not y.has_one_use() or y.users[0].has_trait(Trait.TERMINATOR):
+            return False
+        if is_quantize(y.users[0]) or y.users[0].name == "qsim.encode":
+            return False
+        if bounds is None or not isinstance(y.type, TensorType) or y.type.element != f32:
+            return False
+        for name, bound in zip(("onnx.Max", "onnx.Min"), bounds, strict=True):
+            if np.isfinite(bound):
+                x = rewriter.op(name, [x, rewriter.constant(np.array(bound, np.float32), initializer=True)]).result
+        rewriter.replace(op, x)
         return True
 
 
-class LowerDecode(_Lowering):
-    """qsim.decode = DequantizeLinear, one for every use: the runtime counts them per operator."""
+class FloatWeight(RewritePattern):
+    """quantize(conv(dequantize(x), w)) = quantize(sum(conv(dequantize(x), w))) for a float weight w.
 
-    name = "decode-to-dequantize-linear"
-    roots = ("qsim.decode",)
+    Where data and result of a convolution or Gemm are quantized and its weight is not, the runtime quantizes the weight
+    itself, with one scale for the whole tensor. Who left it in float meant it: a Sum of one number hides the result.
+    """
 
-    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        q, y = op.operands[0], op.results[0]
-        assert isinstance(q.type, TensorType) and isinstance(y.type, TensorType)
-        layout, parameters = self.parameters(op, y.type, q.type.element, rewriter)
-        single = y.has_one_use()
-        for user in y.users:
-            for index, operand in enumerate(user.operands):
-                if operand is not y:
-                    continue
-                assert user.parent is not None
-                keep = single or user.has_trait(Trait.TERMINATOR)
-                with rewriter.at(user.parent, user):
-                    made = rewriter.op(
-                        DEQUANTIZE, [q, *parameters], layout.attributes(), names=y.name if keep else None
-                    )
-                rewriter.set_operand(user, index, made.result)
-        rewriter.erase(op)
-        return True
-
-
-class LowerDynamicEncode(RewritePattern):
-    """qsim.encode_dynamic = DynamicQuantizeLinear: uint8 per tensor, over a range that includes 0."""
-
-    name = "encode-to-dynamic-quantize-linear"
-    roots = ("qsim.encode_dynamic",)
+    name = "float-weight"
+    roots = ("onnx.Conv", "onnx.ConvTranspose", "onnx.Gemm")
+    depth = 2
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        quantizer = rewriter.lookup(op, symbol(op))
-        assert isinstance(quantizer, QuantizerOp)
-        scheme = quantizer.scheme
-        plain = scheme.rounding == "half_even" and not (scheme.zero_inside or scheme.pow2 or scheme.is_narrow)
-        if scheme.element != "ui8" or scheme.symmetric or not scheme.granularity.is_per_tensor or not plain:
-            raise op.error(f"cannot express @{quantizer.sym_name} ({scheme}): at run time onnxruntime quantizes to "
-                           "u8 affine per_tensor only", "make it static, or u8 affine per_tensor dynamic")  # fmt: skip
-        x = op.operands[0].type
-        assert isinstance(x, TensorType)
-        types = [x.with_element(ui8), TensorType((), f32), TensorType((), ui8)]
-        made = rewriter.op(
-            "onnxruntime.DynamicQuantizeLinear", [op.operands[0]], {}, types, names=[r.name for r in op.results]
-        )
-        for old, new in zip(op.results, made.results, strict=True):
-            rewriter.replace_all_uses(old, new)
-        rewriter.erase(op)
-        return True
-
-
-class LowerDynamicDecode(RewritePattern):
-    """qsim.decode_dynamic = DequantizeLinear with the parameters that were computed."""
-
-    name = "decode-of-dynamic"
-    roots = ("qsim.decode_dynamic",)
-
-    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        rewriter.replace(op, rewriter.op(DEQUANTIZE, op.operands))
+        weight, result = op.operands[1], op.results[0]
+        if not is_dequantize(op.operands[0].defining_op) or constant_array(weight) is None:
+            return False
+        if not leads_to_quantize(op):
+            return False
+        readers = result.users
+        rewriter.set_insertion_point_after(op)
+        hidden = rewriter.op("onnx.Sum", [result], {}, result.type)
+        for user in readers:
+            rewriter.set_operands(user, [hidden.result if v is result else v for v in user.operands])
         return True
 
 
 def lowering_patterns(target: Target | None = None) -> PatternSet:
     """All patterns from the materialised stage to QDQ form, whatever the mode. A set serves one module."""
-    shared: dict[tuple[Operation, str, str], OpResult] = {}
-    return PatternSet(
-        [
-            *GROUPING,
-            LowerEncode(shared),
-            LowerDecode(shared),
-            LowerDynamicEncode(),
-            LowerDynamicDecode(),
-        ],
-        "lower-to-onnxruntime",
-    )
+    on_codes = ActivationOnCodes(f"onnx.{name}" for name in INTEGER)
+    spelling = (SumBehindProduct(), SumOfGemm(), ActivationBehindProduct(), FloatWeight())
+    return PatternSet([on_codes, *spelling, *qdq_patterns(QDQ)], "lower-to-onnxruntime")

@@ -11,17 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qir.ir import Operation, TensorType, f32, i8, i32, ui8
-from qir.lowering.onnxruntime.activations import all_dequantized, leads_to_quantize
-from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, element, is_dequantize, is_quantize
+from qir.ir import Operation, TensorType, Trait, f32, i8, ui8
+from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, element
+from qir.lowering.onnxruntime.fuse import BYTES, codes_of
 from qir.lowering.onnxruntime.groups import (
-    BYTES,
+    ACTIVATIONS,
+    all_dequantized,
     edges,
     equal_parameters,
     implied,
+    is_dequantize,
     is_output,
+    is_quantize,
     is_scalar,
+    leads_to_quantize,
     parameters,
+    sole_reader,
 )
 from qir.rewrite import RewritePattern, Rewriter, Value
 from qir.rewrite.constants import constant_array
@@ -30,8 +35,21 @@ __all__ = ["preparing_patterns"]
 
 PROPAGATE = tuple(f"onnx.{name}" for name in ("MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice"))
 """Operators past which the runtime moves QuantizeLinear up and DequantizeLinear down."""
+WEIGHTED = ("onnx.Conv", "onnx.ConvTranspose", "onnx.Gemm")
 
 
+def retyped(value: Value, codes: Any) -> TensorType:
+    """The type of a value's codes."""
+    assert isinstance(value.type, TensorType)
+    return value.type.with_element(codes)
+
+
+def held(rewriter: Rewriter, prefix: str, **arrays: Any) -> list[Value]:
+    """Arrays as initializers that are named after what they belong to."""
+    return [rewriter.constant(np.asarray(v), f"{prefix}_{name}", initializer=True) for name, v in arrays.items()]
+
+
+# ---------------------------------------------------------------------- pairs
 class Adopt(RewritePattern):
     """onnx.QuantizeLinear and DequantizeLinear of an imported QDQ model are this dialect's."""
 
@@ -50,28 +68,19 @@ class UniqueDequantize(RewritePattern):
     """Every reader of a DequantizeLinear gets one of its own; a graph output keeps the first."""
 
     name = "unique-dequantize"
-    roots = ("onnxruntime.DequantizeLinear",)
+    roots = (DEQUANTIZE,)
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         result = op.results[0]
-        readers = edges(result)
-        spare = readers if is_output(result) else readers[1:]
-        if not spare:
-            return False
-        first = None if is_output(result) else readers[0]
-        for user in dict.fromkeys(spare):
-            kept = user is not first
-            for index, operand in enumerate(user.operands):
-                if operand is not result:
-                    continue
-                if not kept:
-                    kept = True
-                    continue
-                assert user.parent is not None
-                with rewriter.at(user.parent, user):
-                    copy = rewriter.op(DEQUANTIZE, op.operands, op.attributes, result.type)
-                rewriter.set_operand(user, index, copy.result)
-        return True
+        users = [user for user in result.users if not user.has_trait(Trait.TERMINATOR)]
+        uses = [(user, i) for user in users for i, operand in enumerate(user.operands) if operand is result]
+        spare = uses if is_output(result) else uses[1:]
+        for user, index in spare:
+            assert user.parent is not None
+            with rewriter.at(user.parent, user):
+                copy = rewriter.op(DEQUANTIZE, op.operands, op.attributes, result.type)
+            rewriter.set_operand(user, index, copy.result)
+        return bool(spare)
 
 
 class DoublePairs(RewritePattern):
@@ -82,35 +91,31 @@ class DoublePairs(RewritePattern):
     """
 
     name = "double-pairs"
-    roots = ("onnxruntime.DequantizeLinear",)
+    roots = (DEQUANTIZE,)
     depth = 4
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        chain: list[Any] = [op]
+        chain = [op]
         for is_next in (is_quantize, is_dequantize, is_quantize):
             before = chain[0].operands[0]
-            if not is_next(before.defining_op) or len(edges(before)) != 1 or is_output(before):
+            source = before.defining_op
+            if not is_next(source) or sole_reader(before) is None:
                 return False
-            chain.insert(0, before.defining_op)
+            chain.insert(0, source)
         q1, dq1, q2, dq2 = chain
-        if not equal_parameters(q1, dq1) or not equal_parameters(q2, dq2) or element(dq1.operands[0]) != element(dq2.x):
+        if not equal_parameters(q1, dq1) or not equal_parameters(q2, dq2):
             return False
-        if element(dq1.operands[0]) not in BYTES:
+        if codes_of(dq1) != codes_of(dq2) or codes_of(dq1) not in BYTES:
             return False
         (scale1, zero1), (scale2, zero2) = parameters(dq1), parameters(q2)  # type: ignore[misc]
-        operands = [q1.operands[1], q1.operands[2]]
-        if scale1 != scale2 or zero1 != zero2:
-            scale, zero = _intersection(scale1, zero1, scale2, zero2)
-            block = q1.parent
-            with rewriter.at(block, q1):
-                operands = [
-                    rewriter.constant(v, n, initializer=True)
-                    for v, n in ((scale, "joined_scale"), (zero, "joined_zero_point"))
-                ]
+        operands: list[Value] = [*q1.operands[1:3]]
+        assert q1.parent is not None
         with rewriter.at(q1.parent, q1):
+            if scale1 != scale2 or zero1 != zero2:
+                scale, zero = _intersection(scale1, zero1, scale2, zero2)
+                operands = held(rewriter, "joined", scale=scale, zero_point=zero)
             outer = rewriter.op(QUANTIZE, [q1.operands[0], *operands], q1.attributes, q1.results[0].type)
-        made = rewriter.op(DEQUANTIZE, [outer, *operands], dq2.attributes)
-        rewriter.replace(dq2, made)
+        rewriter.replace(dq2, rewriter.op(DEQUANTIZE, [outer, *operands], dq2.attributes))
         for dead in (q2, dq1, q1):
             rewriter.erase_if_dead(dead)
         return True
@@ -126,85 +131,16 @@ def _intersection(scale1: Any, zero1: Any, scale2: Any, zero2: Any) -> tuple[NDA
     return np.array(scale, np.float32), np.array(away).astype(np.int64).astype(zero1.dtype)
 
 
-def _plain_mover(op: Operation | None) -> bool:
-    return op is not None and op.name in PROPAGATE and not any(r.uses for r in op.results[1:])
-
-
-class DequantizeDown(RewritePattern):
-    """move(dequantize(x)) = dequantize(move(x)): element by element the same, and what follows may be fused."""
-
-    name = "dequantize-down"
-    roots = PROPAGATE
-    depth = 2
-
-    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        dq, result = op.operands[0].defining_op, op.results[0]
-        if not is_dequantize(dq) or not _plain_mover(op) or not is_scalar(dq):
-            return False
-        readers = edges(result)
-        if any(is_quantize(r) for r in readers) or (is_output(result) and readers):
-            return False
-        if op.name == "onnx.MaxPool" and element(dq.operands[0]) not in BYTES:
-            return False
-        assert isinstance(result.type, TensorType)
-        codes = rewriter.op(
-            op.name,
-            [dq.operands[0], *op.operands[1:]],
-            op.attributes,
-            [result.type.with_element(element(dq.operands[0]))],
-        )
-        rewriter.replace(op, [rewriter.op(DEQUANTIZE, [codes, *dq.operands[1:]], dq.attributes, result.type).result])
-        rewriter.erase_if_dead(dq)
-        return True
-
-
-class QuantizeUp(RewritePattern):
-    """quantize(move(x)) = move(quantize(x)) where nothing else reads the moved numbers."""
-
-    name = "quantize-up"
-    roots = ("onnxruntime.QuantizeLinear",)
-    depth = 3
-
-    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        mover = op.operands[0].defining_op
-        if not _plain_mover(mover) or not is_scalar(op) or len(edges(op.operands[0])) != 1 or is_output(op.operands[0]):
-            return False
-        assert mover is not None
-        source = mover.operands[0]
-        if is_dequantize(source.defining_op) or len(edges(source)) != 1 or is_output(source):
-            return False
-        if mover.name == "onnx.MaxPool" and element(op.results[0]) not in BYTES:
-            return False
-        assert isinstance(source.type, TensorType)
-        if constant_array(source) is not None:
-            return False
-        with rewriter.at(mover.parent, mover):  # type: ignore[arg-type]
-            codes = rewriter.op(
-                QUANTIZE, [source, *op.operands[1:]], op.attributes, source.type.with_element(element(op.results[0]))
-            )
-        moved = rewriter.op(mover.name, [codes.result, *mover.operands[1:]], mover.attributes, [op.results[0].type])
-        rewriter.replace(op, moved)
-        rewriter.erase_if_dead(mover)
-        return True
-
-
 class ActivationBeforeQuantize(RewritePattern):
     """quantize(relu(x)) = quantize(x), and likewise for a Clip, where the codes imply it."""
 
     name = "activation-before-quantize"
-    roots = ("onnxruntime.QuantizeLinear",)
+    roots = (QUANTIZE,)
     depth = 2
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         clip = op.operands[0].defining_op
-        if (
-            clip is None
-            or clip.name not in ("onnx.Relu", "onnx.Clip")
-            or len(edges(op.operands[0])) != 1
-            or is_output(op.operands[0])
-        ):
-            return False
-        if not implied(clip, op):
+        if clip is None or clip.name not in ACTIVATIONS or sole_reader(op.operands[0]) is None or not implied(clip, op):
             return False
         rewriter.start(op, (op, clip))
         rewriter.replace(op, rewriter.op(QUANTIZE, [clip.operands[0], *op.operands[1:]], op.attributes))
@@ -216,36 +152,80 @@ class SignedPairs(RewritePattern):
     """An int8 pair of quantize and dequantize becomes uint8, 128 higher: x86 has kernels for that."""
 
     name = "signed-pairs"
-    roots = ("onnxruntime.QuantizeLinear",)
+    roots = (QUANTIZE,)
     depth = 2
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        readers = edges(op.results[0])
-        if (
-            element(op.results[0]) != i8
-            or len(readers) != 1
-            or is_output(op.results[0])
-            or not is_dequantize(readers[0])
-        ):
-            return False
-        dq = readers[0]
-        if not is_scalar(op) or not is_scalar(dq):
+        dq = sole_reader(op.results[0])
+        if codes_of(op) != i8 or not is_dequantize(dq) or not is_scalar(op) or not is_scalar(dq):
             return False
         (_, zero), (_, other) = parameters(op), parameters(dq)  # type: ignore[misc]
         if zero != other:
             return False
-        assert isinstance(op.results[0].type, TensorType)
         point = rewriter.constant(np.array(int(zero.reshape(())) + 128, np.uint8), "zero_point_u8", initializer=True)
-        q = rewriter.op(
-            QUANTIZE, [op.operands[0], op.operands[1], point], op.attributes, op.results[0].type.with_element(ui8)
-        )
-        with rewriter.at(dq.parent, dq):  # type: ignore[arg-type]
+        q = rewriter.op(QUANTIZE, [*op.operands[:2], point], op.attributes, retyped(op.results[0], ui8))
+        assert dq.parent is not None
+        with rewriter.at(dq.parent, dq):
             made = rewriter.op(DEQUANTIZE, [q.result, dq.operands[1], point], dq.attributes, dq.results[0].type)
         rewriter.replace(dq, made)
         rewriter.erase(op)
         return True
 
 
+# ---------------------------------------------------------------------- past what only moves numbers
+def _moves(op: Operation | None, codes: Any) -> bool:
+    """Whether the runtime moves converters of these codes past an operation."""
+    if op is None or op.name not in PROPAGATE or any(r.uses for r in op.results[1:]):
+        return False
+    return op.name != "onnx.MaxPool" or codes in BYTES
+
+
+class DequantizeDown(RewritePattern):
+    """move(dequantize(x)) = dequantize(move(x)): element by element the same, and what follows may be fused."""
+
+    name = "dequantize-down"
+    roots = PROPAGATE
+    depth = 2
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        dq, result = op.operands[0].defining_op, op.results[0]
+        if not is_dequantize(dq) or not is_scalar(dq) or not _moves(op, codes_of(dq)):
+            return False
+        readers = edges(result)
+        if any(map(is_quantize, readers)) or (is_output(result) and readers):
+            return False
+        operands, type = [dq.operands[0], *op.operands[1:]], retyped(result, codes_of(dq))
+        moved = rewriter.op(op.name, operands, op.attributes, type)
+        made = rewriter.op(DEQUANTIZE, [moved, *dq.operands[1:]], dq.attributes, result.type)
+        rewriter.replace(op, [made.result])
+        rewriter.erase_if_dead(dq)
+        return True
+
+
+class QuantizeUp(RewritePattern):
+    """quantize(move(x)) = move(quantize(x)) where nothing else reads the moved numbers."""
+
+    name = "quantize-up"
+    roots = (QUANTIZE,)
+    depth = 3
+
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        mover = op.operands[0].defining_op
+        if mover is None or not _moves(mover, codes_of(op)) or not is_scalar(op) or sole_reader(op.operands[0]) is None:
+            return False
+        source = mover.operands[0]
+        if is_dequantize(source.defining_op) or sole_reader(source) is None or constant_array(source) is not None:
+            return False
+        assert mover.parent is not None
+        with rewriter.at(mover.parent, mover):
+            codes = rewriter.op(QUANTIZE, [source, *op.operands[1:]], op.attributes, retyped(source, codes_of(op)))
+        moved = rewriter.op(mover.name, [codes.result, *mover.operands[1:]], mover.attributes, [op.results[0].type])
+        rewriter.replace(op, moved)
+        rewriter.erase_if_dead(mover)
+        return True
+
+
+# ---------------------------------------------------------------------- weights and biases in float
 class FloatWeight(RewritePattern):
     """A float weight of a convolution or Gemm between codes becomes int8 with one scale and zero point.
 
@@ -253,38 +233,25 @@ class FloatWeight(RewritePattern):
     """
 
     name = "quantize-float-weight"
-    roots = ("onnx.Conv", "onnx.ConvTranspose", "onnx.Gemm")
+    roots = WEIGHTED
     depth = 2
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         x, weight = op.operands[0].defining_op, constant_array(op.operands[1])
         if not is_dequantize(x) or weight is None or weight.dtype != np.float32 or not weight.size:
             return False
-        bias = constant_array(op.operands[2]) if len(op.operands) > 2 else None
-        if (
-            not leads_to_quantize(op)
-            or not _one_value(x)
-            or (len(op.operands) > 2 and (bias is None or bias.ndim != 1))
-        ):
+        bias, scales = constant_array(op.operands[2]) if len(op.operands) > 2 else None, x.operands[1].type
+        single = isinstance(scales, TensorType) and scales.shape in ((), (1,))
+        if not leads_to_quantize(op) or not single or (len(op.operands) > 2 and (bias is None or bias.ndim != 1)):
             return False
         low, high = np.minimum(weight.min(), np.float32(0)), np.maximum(weight.max(), np.float32(0))
         scale = (high - low) / np.float32(255) if high > low else np.float32(1)
         zero = np.rint(np.clip(np.float32(-128) - low / scale, -128, 127))
         codes = np.clip(np.rint(weight / scale) + zero, -128, 127).astype(np.int8)
         name = op.operands[1].name or "weight"
-        stored = rewriter.constant(codes, f"{name}_int8", initializer=True)
-        parameters = [
-            rewriter.constant(np.array(v, t), f"{name}_{n}", initializer=True)
-            for v, t, n in ((scale, np.float32, "scale"), (zero, np.int8, "zero_point"))
-        ]
-        real = rewriter.op(DEQUANTIZE, [stored, *parameters], {}, op.operands[1].type)
-        rewriter.set_operand(op, 1, real.result)
+        given = held(rewriter, name, int8=codes, scale=np.float32(scale), zero_point=np.int8(zero))
+        rewriter.set_operand(op, 1, rewriter.op(DEQUANTIZE, given, {}, op.operands[1].type).result)
         return True
-
-
-def _one_value(op: Operation) -> bool:
-    type = op.operands[1].type
-    return isinstance(type, TensorType) and type.shape in ((), (1,))
 
 
 class FloatBias(RewritePattern):
@@ -294,37 +261,35 @@ class FloatBias(RewritePattern):
     """
 
     name = "float-bias"
-    roots = ("onnx.Conv", "onnx.ConvTranspose", "onnx.Gemm")
+    roots = WEIGHTED
     depth = 2
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         if len(op.operands) < 3 or not leads_to_quantize(op):
             return False
         x, w, bias = op.operands[0].defining_op, op.operands[1].defining_op, constant_array(op.operands[2])
-        if not is_dequantize(x) or not is_dequantize(w) or bias is None or bias.ndim != 1:
+        if not is_dequantize(x) or not is_dequantize(w) or bias is None or bias.ndim != 1 or bias.dtype != np.float32:
             return False
         data, weight = constant_array(x.operands[1]), constant_array(w.operands[1])
-        if data is None or weight is None or data.size != 1 or bias.dtype != np.float32:
+        if data is None or weight is None or data.size != 1:
             return False
         if weight.size > 1 and (weight.size != bias.size or w.attr("block_size", 0) or not _along_channels(op, w)):
             return False
-        scale = (data.reshape(()) * (weight.reshape(-1) if weight.size > 1 else weight.reshape(()))).astype(np.float32)
-        codes = np.rint(bias / scale).astype(np.int32)
-        name = op.results[0].name or "node"
-        stored = rewriter.constant(codes, f"{name}_bias_int32", initializer=True)
-        factors = rewriter.constant(np.asarray(scale), f"{name}_bias_scale", initializer=True)
-        axis = {"axis": 0} if scale.ndim else {}
-        real = rewriter.op(DEQUANTIZE, [stored, factors], axis, TensorType(bias.shape, f32))
+        scale = (data.reshape(()) * weight.reshape(-1 if weight.size > 1 else ())).astype(np.float32)
+        codes, name = np.rint(bias / scale).astype(np.int32), op.results[0].name or "node"
+        given = held(rewriter, f"{name}_bias", int32=codes, scale=scale)
+        axis = {"axis": 0} if np.ndim(scale) else {}
+        real = rewriter.op(DEQUANTIZE, given, axis, TensorType(bias.shape, f32))
         rewriter.set_operand(op, 2, real.result)
-        assert element(stored) == i32
         return True
 
 
 def _along_channels(op: Operation, weight: Operation) -> bool:
     """Whether the weight's scales lie where the runtime expects them: axis 0, for a Gemm that of its columns."""
-    assert isinstance(weight.operands[0].type, TensorType)
+    type = weight.operands[0].type
+    assert isinstance(type, TensorType)
     expected = 0 if op.name != "onnx.Gemm" or op.attr("transB", 0) else 1
-    return int(weight.attr("axis", 1)) % (weight.operands[0].type.rank or 2) == expected
+    return int(weight.attr("axis", 1)) % (type.rank or 2) == expected
 
 
 class MatMulAndAdd(RewritePattern):
@@ -340,47 +305,37 @@ class MatMulAndAdd(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         for index in (0, 1):
-            product = op.operands[index].defining_op
+            product, bias = op.operands[index].defining_op, op.operands[1 - index]
             if product is None or product.name != "onnx.MatMul" or not op.operands[index].has_one_use():
                 continue
-            shapes = [_shape(v) for v in (*product.operands, op.operands[1 - index])]
-            if not all_dequantized(product) or None in shapes:
+            a, w = product.operands
+            rows, columns, addend = (_shape(v) for v in (a, w, bias))
+            if not all_dequantized(product) or rows is None or columns is None or addend is None:
                 continue
-            rows, columns, bias = shapes
-            assert rows is not None and columns is not None and bias is not None
-            if len(columns) != 2 or not _is_gemm_bias(rows, columns, bias):
+            if len(columns) != 2 or not _is_gemm_bias(rows, columns, addend):
                 continue
             rewriter.start(op, (product, op))
-            self._gemm(op, product, op.operands[1 - index], rows, columns, rewriter)
+            if len(rows) == 2:
+                rewriter.replace(op, rewriter.op("onnx.Gemm", [a, w, bias]))
+                return True
+            count = int(np.prod([n or 0 for n in rows[:-1]]))
+            shapes = np.array((count, columns[0]), np.int64), np.array((*rows[:-1], columns[1]), np.int64)
+            flat, whole = held(rewriter, "gemm", input_shape=shapes[0], output_shape=shapes[1])
+            matrix = rewriter.op("onnx.Reshape", [a, flat], {}, TensorType((count, columns[0]), f32))
+            gemm = rewriter.op("onnx.Gemm", [matrix, w, bias], {}, TensorType((count, columns[1]), f32))
+            rewriter.replace(op, rewriter.op("onnx.Reshape", [gemm, whole], {}, op.results[0].type))
             return True
         return False
 
-    def _gemm(
-        self, add: Operation, product: Operation, bias: Value, rows: tuple[int | None, ...],
-        columns: tuple[int | None, ...], rewriter: Rewriter,
-    ) -> None:  # fmt: skip
-        a, w = product.operands
-        if len(rows) == 2:
-            rewriter.replace(add, rewriter.op("onnx.Gemm", [a, w, bias]))
-            return
-        result = add.results[0].type
-        assert isinstance(result, TensorType)
-        flat = (int(np.prod([n or 0 for n in rows[:-1]])), columns[1])
-        shapes = [
-            rewriter.constant(np.array(s, np.int64), n, initializer=True)
-            for s, n in (((flat[0], columns[0]), "gemm_input_shape"), ((*rows[:-1], columns[1]), "gemm_output_shape"))
-        ]
-        matrix = rewriter.op("onnx.Reshape", [a, shapes[0]], {}, TensorType((flat[0], columns[0]), f32))
-        gemm = rewriter.op("onnx.Gemm", [matrix, w, bias], {}, TensorType(flat, f32))
-        rewriter.replace(add, rewriter.op("onnx.Reshape", [gemm, shapes[1]], {}, result))
+
+Shape = tuple[int | None, ...]
 
 
-def _shape(value: Value) -> tuple[int | None, ...] | None:
-    type = value.type
-    return type.shape if isinstance(type, TensorType) and type.element == f32 else None
+def _shape(value: Value) -> Shape | None:
+    return value.type.shape if isinstance(value.type, TensorType) and element(value) == f32 else None
 
 
-def _is_gemm_bias(rows: tuple[int | None, ...], columns: tuple[int | None, ...], bias: tuple[int | None, ...]) -> bool:
+def _is_gemm_bias(rows: Shape, columns: Shape, bias: Shape) -> bool:
     """Whether an addend can be a Gemm's: one number per column, or for matrices a row, a column or a matrix."""
     count = columns[1]
     if bias == (count,) and count is not None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from qir.dialects.builtin import ModuleOp
-from qir.ir import Context, Diagnostic, Operation, QirError, Severity, TensorType
-from qir.lowering.onnxruntime.activations import all_dequantized
-from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, required_opset
-from qir.lowering.onnxruntime.fuse import Fusion, fusing_patterns
+from qir.dialects.onnx_types import codes_since
+from qir.ir import Context, Diagnostic, Operation, QirError, Severity, TensorType, i8, ui8
+from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, element
+from qir.lowering.onnxruntime.fuse import left_in_float
+from qir.lowering.onnxruntime.groups import all_dequantized
+from qir.passes.quantize.verify_target import left_over
+from qir.target import get_target
 
-__all__ = ["left_in_float", "verify_lowered"]
+__all__ = ["verify_lowered"]
 
 COMPUTE = ("onnx.Conv", "onnx.MatMul", "onnx.Gemm")
 
@@ -20,62 +23,34 @@ def verify_lowered(module: ModuleOp, ctx: Context) -> None:
     are warnings: the model is right, but not as fast as it looks.
     """
     from qir.dialects.onnx import opset_of
-
-    found: list[Diagnostic] = []
-
-    def report(op: Operation, message: str, hint: str | None = None) -> None:
-        found.append(Diagnostic(Severity.ERROR, op.location, message, hint=hint))
-
-    opset = opset_of(module) or 0
-    for op in module.walk():
-        if op.name.startswith(("qsim.", "quant.")) and op.name != "qsim.quantizer":
-            report(
-                op,
-                f"onnxruntime cannot run '{op.name}': it was not lowered",
-                "run materialise, then lower-to-onnxruntime",
-            )
-        elif op.name in (QUANTIZE, DEQUANTIZE):
-            kind, blocked = op.name.partition(".")[2], bool(op.attr("block_size", 0))
-            codes, scale = (op.results if op.name == QUANTIZE else op.operands)[0].type, op.operands[1].type
-            assert isinstance(codes, TensorType) and isinstance(scale, TensorType)
-            per_axis = bool(scale.shape) and scale.shape != (1,)
-            needed = required_opset(codes.element, per_axis=per_axis, blocked=blocked)
-            if opset < needed:
-                what = "blocks" if blocked else f"{codes.element} codes" if needed > 13 else "scales along an axis"
-                report(
-                    op,
-                    f"onnxruntime cannot load {kind} with {what} at opset {opset}: they need opset {needed}",
-                    f"run convert-opset{{version={needed}}}",
-                )
-            if str(codes.element) == "f4E2M1FN" and op.name == QUANTIZE:
-                report(
-                    op,
-                    "onnxruntime's CPU provider has no kernel for QuantizeLinear to f4E2M1FN",
-                    "use i8, i4 or f8E4M3FN",
-                )
-        elif op.name == "onnx.MaxPool" and _on_codes(op) and opset < 12:
-            report(
-                op,
-                f"onnxruntime cannot run MaxPool on codes at opset {opset}: it needs opset 12",
-                "run convert-opset{version=13}",
-            )
-    if found:
-        raise QirError(found)
-    for op, reason in left_in_float(module):
-        ctx.warning(op.location, f"onnxruntime will compute {op.name.partition('.')[2]} in float: {reason}")
-
-
-def left_in_float(module: ModuleOp) -> list[tuple[Operation, str]]:
-    """The convolutions and products between codes that the runtime does not fuse, with the reasons."""
     from qir.passes import run_pipeline
 
+    target, opset = get_target("onnxruntime"), opset_of(module) or 0
+    found = [d for op in module.walk() for d in (left_over(op, target), _too_new(op, opset)) if d is not None]
+    if found:
+        raise QirError(found)
     fused = module.clone()
     run_pipeline(fused, "onnxruntime-fuse", Context(allow_unregistered=True))
-    fusions = {root: p for p in fusing_patterns() if isinstance(p, Fusion) for root in p.roots}
-    left = [op for op in fused.walk() if op.name in COMPUTE and all_dequantized(op)]
-    return [(op, reason) for op in left if (reason := fusions[op.name].reason(op))]
+    for op, reason in left_in_float(fused):
+        if op.name in COMPUTE and all_dequantized(op):
+            ctx.warning(op.location, f"onnxruntime will compute {op.name.partition('.')[2]} in float: {reason}")
 
 
-def _on_codes(op: Operation) -> bool:
-    type = op.operands[0].type
-    return isinstance(type, TensorType) and str(type.element) in ("ui8", "i8")
+def _too_new(op: Operation, opset: int) -> Diagnostic | None:
+    """What the runtime cannot load of an operation at an opset, or not at all."""
+    kind, what, hint = op.name.partition(".")[2], None, ""
+    if op.name in (QUANTIZE, DEQUANTIZE):
+        codes, scale = element((op.results if op.name == QUANTIZE else op.operands)[0]), op.operands[1].type
+        assert isinstance(scale, TensorType)
+        blocked = bool(op.attr("block_size", 0))
+        needed = codes_since(codes, per_axis=bool(scale.shape) and scale.shape != (1,), blocked=blocked)
+        if opset < needed:
+            held = "blocks" if blocked else f"{codes} codes" if needed > 13 else "scales along an axis"
+            what = f"onnxruntime cannot load {kind} with {held} at opset {opset}: they need opset {needed}"
+            hint = f"run convert-opset{{version={needed}}}"
+        elif str(codes) == "f4E2M1FN" and op.name == QUANTIZE:
+            what, hint = f"onnxruntime's CPU provider has no kernel for {kind} to {codes}", "use i8, i4 or f8E4M3FN"
+    elif op.name == "onnx.MaxPool" and opset < 12 and element(op.operands[0]) in (ui8, i8):
+        what = f"onnxruntime cannot run MaxPool on codes at opset {opset}: it needs opset 12"
+        hint = "run convert-opset{version=13}"
+    return None if what is None else Diagnostic(Severity.ERROR, op.location, what, hint=hint)

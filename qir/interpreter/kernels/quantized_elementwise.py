@@ -140,7 +140,7 @@ def _concat(node: Node) -> Kernel:
 
     def run(y_scale: Tensor, y_zero: Tensor, *inputs: Tensor) -> Tensor:
         triples = [inputs[i : i + 3] for i in range(0, len(inputs), 3)]
-        return torch.cat([_rescaled(*triple, y_scale, y_zero) for triple in triples], axis)
+        return torch.cat([_rescaled(x, scale, zero, y_scale, y_zero) for x, scale, zero in triples], axis)
 
     return run
 

@@ -15,7 +15,17 @@ from qir.passes.registry import register_pass
 from qir.rewrite import PatternSet, apply_patterns
 from qir.target import get_target
 
-__all__ = ["Lower"]
+__all__ = ["Lower", "refuse_fakes"]
+
+
+def refuse_fakes(module: Operation, by: str) -> None:
+    """Raise a QirError for a module with a ``qsim.fake``, which the pass `by` cannot lower."""
+    for op in module.walk():
+        if op.name == "qsim.fake":
+            raise op.error(
+                "stands in the way of lowering: it simulates, and the artifact needs integers",
+                f"run materialise before {by}",
+            )
 
 
 @register_pass
@@ -41,12 +51,7 @@ class Lower(Pass):
         if target.patterns is None:
             raise module.error(f"cannot be lowered: the target '{target.name}' has no patterns")
         if target.level == "materialised":
-            for op in module.walk():
-                if op.name == "qsim.fake":
-                    raise op.error(
-                        "stands in the way of lowering: it simulates, and the artifact needs integers",
-                        "run materialise before lower",
-                    )
+            refuse_fakes(module, self.name)
         phases = target.patterns(target.in_mode(str(module.attr("qir.mode", ""))))
         if self.profile and target.runtime is not None:
             target.runtime.check_profile(self.profile)
