@@ -22,6 +22,7 @@ def to_model(module: ModuleOp, path: str | Path | None = None) -> onnx.ModelProt
     """The ONNX model of a lowered or fused module, written to `path` if given. Raises QirError for what is no node."""
     from onnx import helper
 
+    from qir.dialects.onnx import opsets
     from qir.frontends.onnx import export_onnx
 
     written = module.clone()
@@ -31,19 +32,12 @@ def to_model(module: ModuleOp, path: str | Path | None = None) -> onnx.ModelProt
             op.attributes["onnx.domain"] = StringAttr(MICROSOFT)
         if op.name in (QUANTIZE, DEQUANTIZE):  # the model's node names are for the model's nodes
             op.location = NameLoc(f"{op.operands[0].name or '/'.join(op.location.names()[:1])}_{kind}")
-    lowest = helper.find_min_ir_version_for(_opsets(written), ignore_unknown=True)
+    versions = [helper.make_opsetid(domain, version) for domain, version in opsets(written).items()]
+    lowest = helper.find_min_ir_version_for(versions, ignore_unknown=True)
     stated = written.attributes.get("onnx.ir_version")
     if not isinstance(stated, IntegerAttr) or stated.value < lowest:
         written.attributes["onnx.ir_version"] = IntegerAttr(lowest)
     return export_onnx(written, path, domains={"onnxruntime": ""})
-
-
-def _opsets(module: ModuleOp) -> list[Any]:
-    from onnx import helper
-
-    from qir.dialects.onnx import opsets
-
-    return [helper.make_opsetid(domain, version) for domain, version in opsets(module).items()]
 
 
 def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: Any) -> Sequence[Artifact]:
@@ -54,22 +48,17 @@ def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: A
     import onnx
 
     verify_lowered(module, ctx)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.onnx"
+    path, weights = (Path(folder) / f"{name}.{suffix}" for suffix in ("onnx", "onnx.data"))
+    path.parent.mkdir(parents=True, exist_ok=True)
     to_model(module, path)
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise module.error(
-            f"the model that was written breaks ONNX's rules: {str(error).strip().splitlines()[0]}"
-        ) from None
+        fault = str(error).strip().splitlines()[0]
+        raise module.error(f"the model that was written breaks ONNX's rules: {fault}") from None
     kinds = {op.name.partition(".")[2] for op in module.walk() if op.name.startswith("onnxruntime.")}
     fused = any(kind in CONTRIBUTED or kind.startswith("QLinear") for kind in kinds)
     what = "the quantized model in integer operators" if fused else "the quantized model (QDQ)"
     show = f"s = o.InferenceSession('{path}'); print([i.name for i in s.get_inputs()])"
     files = [Artifact(path, what, f'python -c "import onnxruntime as o; {show}"')]
-    weights = folder / f"{name}.onnx.data"
-    if weights.exists():
-        files.append(Artifact(weights, "its weights", f"(belongs beside {path.name})"))
-    return files
+    return [*files, Artifact(weights, "its weights", f"(belongs beside {path.name})")] if weights.exists() else files

@@ -1,11 +1,10 @@
 """The real runtime: how it loads and runs an artifact, and which kernels it makes of it.
 
-onnxruntime is an optional package, imported at the first use; without it a diagnostic says how to install it.
+onnxruntime is an optional package, imported at the first use.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from qir.ir import fail
+from qir.target import installed
 
 if TYPE_CHECKING:
     import onnx
 
 __all__ = ["INTEGER_KERNELS", "Kernels", "account", "kernels_of", "load", "optimised", "run", "version"]
-
-INSTALL = "pip install onnxruntime"
 
 INTEGER_KERNELS = frozenset(
     "QLinearConv QLinearConvTranspose ConvInteger QLinearMatMul MatMulInteger MatMulIntegerToFloat "
@@ -31,76 +29,43 @@ INTEGER_KERNELS = frozenset(
 FLOAT_KERNELS = frozenset("Conv FusedConv ConvTranspose Gemm FusedGemm MatMul FusedMatMul".split())
 """Convolutions and products that run in float."""
 
-
-def _runtime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        fail(None, "onnxruntime is not installed, so the artifact can be neither loaded nor run", INSTALL)
-    return onnxruntime
+version = installed("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 
 
-def version() -> str | None:
-    """The installed version, or None."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
+def load(path: str | Path, *, level: str = "ALL", keep: str | Path | None = None) -> Any:
+    """An InferenceSession on the CPU. `level` is BASIC, EXTENDED or ALL; `keep` is where the optimised graph goes.
 
-    for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml"):
-        try:
-            return installed(name)
-        except PackageNotFoundError:
-            continue
-    return None
-
-
-def load(path: str | Path, *, level: str = "all", keep: str | Path | None = None, threads: int = 0) -> Any:
-    """An InferenceSession on the CPU. `level` is off, basic, extended or all; `keep` is where the optimised graph goes.
-
-    Raises QirError where onnxruntime is missing, or cannot load the file.
+    Raises QirError where onnxruntime cannot load the file.
     """
-    runtime = _runtime()
-    levels = runtime.GraphOptimizationLevel
+    import onnxruntime as runtime
+
     options = runtime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = threads
-    options.graph_optimization_level = {
-        "off": levels.ORT_DISABLE_ALL,
-        "basic": levels.ORT_ENABLE_BASIC,
-        "extended": levels.ORT_ENABLE_EXTENDED,
-        "all": levels.ORT_ENABLE_ALL,
-    }[level]
+    options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, f"ORT_ENABLE_{level}")
     if keep is not None:
         options.optimized_model_filepath = str(keep)
     try:
         # Without its own second try, which it announces on standard output.
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # the binding has an exception class for every status, without a common base
-        fail(str(path), f"onnxruntime {runtime.__version__} cannot load it: {_first_line(error)}")
+        lines = str(error).strip() or type(error).__name__
+        fail(str(path), f"onnxruntime {runtime.__version__} cannot load it: {lines.splitlines()[0]}")
 
 
-def run(path: str | Path, inputs: Mapping[str, Any], profile: str = "", *, level: str = "all") -> dict[str, Any]:
-    """Outputs by name of an artifact on arrays by input name. Raises QirError where it cannot be loaded or run."""
-    session = load(path, level=level)
-    return run_session(session, inputs, path)
+def run(path: str | Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, Any]:
+    """Outputs by name of an artifact on arrays by input name. Raises QirError where it cannot be loaded."""
+    session = load(path)
+    names, wanted = ([value.name for value in values] for values in (session.get_outputs(), session.get_inputs()))
+    return dict(zip(names, session.run(names, {k: v for k, v in inputs.items() if k in wanted}), strict=True))
 
 
-def run_session(session: Any, inputs: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
-    """The outputs of a loaded artifact, by name. Raises QirError where an operator fails."""
-    names = [output.name for output in session.get_outputs()]
-    wanted = {i.name for i in session.get_inputs()}
-    try:
-        return dict(zip(names, session.run(names, {k: v for k, v in inputs.items() if k in wanted}), strict=True))
-    except Exception as error:
-        fail(str(path), f"onnxruntime cannot run it: {_first_line(error)}")
-
-
-def optimised(path: str | Path, level: str = "extended") -> onnx.ModelProto:
-    """The graph as the runtime has optimised it: what really runs (without the layout changes of level `all`)."""
+def optimised(path: str | Path) -> onnx.ModelProto:
+    """The graph as the runtime has optimised it: what really runs, without the layout changes of the highest level."""
     import onnx
 
     with tempfile.TemporaryDirectory() as folder:
-        target = os.path.join(folder, "optimised.onnx")
-        load(path, level=level, keep=target)
+        target = Path(folder) / "optimised.onnx"
+        load(path, level="EXTENDED", keep=target)
         return onnx.load(target)
 
 
@@ -120,18 +85,12 @@ class Kernels:
     def total(self) -> int:
         return self.integer + len(self.in_float)
 
-    @property
-    def share(self) -> float | None:
-        """The integer share of the convolutions and constant products; None where there is none."""
-        return self.integer / self.total if self.total else None
-
 
 def kernels_of(path: str | Path) -> Kernels:
     """Load an artifact and count. Raises QirError where it cannot be loaded."""
-    model = optimised(path)
     counts: Counter[str] = Counter()
     integer, floats = 0, []
-    for graph in _graphs(model.graph):
+    for graph in _graphs(optimised(path).graph):
         constant = {t.name for t in graph.initializer} | {n.output[0] for n in graph.node if n.op_type == "Constant"}
         for node in graph.node:
             counts[node.op_type] += 1
@@ -151,9 +110,7 @@ def kernels_of(path: str | Path) -> Kernels:
 def account(path: str | Path) -> str:
     """How many of an artifact's convolutions and products run on integers, in words; nothing where it has none."""
     kernels = kernels_of(path)
-    if kernels.share is None:
-        return ""
-    return f"{kernels.integer} of {kernels.total} convolutions and products run on integers"
+    return f"{kernels.integer} of {kernels.total} convolutions and products run on integers" if kernels.total else ""
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -162,7 +119,3 @@ def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
         for attribute in node.attribute:
             for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
                 yield from _graphs(inner)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -15,6 +15,8 @@ import qir
 from qir.ir import Context, QirError
 from qir.lowering.onnxruntime import runtime
 from qir.passes import run_pipeline
+from qir.runtime_process import run_artifact
+from qir.target import get_target
 from qir.text import parse_module, print_module
 
 REST = "materialise,lower-to-onnxruntime,verify-target{target=onnxruntime}"
@@ -194,11 +196,9 @@ def test_an_edited_lowered_module(calibrated: str, tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------------- errors
 def test_missing_runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(runtime, "version", lambda: None)
     with pytest.raises(QirError, match="onnxruntime is not installed") as caught:
-        runtime.run(tmp_path / "model.onnx", {})
+        run_artifact(get_target("onnxruntime"), tmp_path / "model.onnx", {})
     assert caught.value.diagnostics[0].hint == "pip install onnxruntime"
 
 
