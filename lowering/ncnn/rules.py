@@ -68,18 +68,19 @@ RULES = (
     Rule("Gemm", "compute", {"B": Weight("columns")}, where=GEMM, modes=tuple(MODES), note="Gemm as above"),
     Rule("MatMul", "compute", {"B": Weight("columns")}, where=MATMUL, modes=tuple(MODES), note="Gemm as above"),
     # ---------------------------------------------------------- float: they would make garbage of int8 blobs
-    Rule("Conv", "float", fused=FUSED, note="float where its groups have 8, 16, … output channels, of which packed "
-         "channels make garbage, and where only weights are quantized; windows are two-dimensional"),
-    Rule(("MaxPool", "AveragePool"), "float", note="Pooling, float; of planes, without dilation"),
-    Rule(("Add", "Sub", "Mul", "Div", "Max", "Min"), "float", note="BinaryOp, float; constants are for all samples"),
-    Rule(("Concat", "Flatten", "Pad", "Relu"), "float", note="pass codes on where all have one scale, else float; "
-         "Padding is of planes, no layer takes the samples' axis"),
+    Rule("Conv", "float", fused=FUSED, note="a float layer where a group has 8, 16, … output channels, of which packed "
+         "channels make garbage, and where weights alone are quantized; windows have two axes"),
+    Rule(("MaxPool", "AveragePool"), "float", note="Pooling is a float layer, of planes and without dilation"),
+    Rule(("Add", "Sub", "Mul", "Div", "Max", "Min"), "float", note="a float layer; constants are for all samples"),
+    Rule(("Concat", "Flatten", "Pad", "Relu"), "float", note="a float layer, which passes codes on between convolutions "
+         "where all have one scale; it pads planes, and joins no samples"),
     Rule(("Gemm", "MatMul", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Softmax", "ReduceMean",
-          "ReduceSum", "ReduceMax", "ReduceMin", "Gather", "Pow"), "float",
-         note="float; samples stay apart, sizes are known, slices are in steps of 1, rows of a constant are gathered, "
-         "powers are 2, 1/2 and -1/2"),
+          "ReduceSum", "ReduceMax", "ReduceMin"), "float",
+         note="a float layer, of each sample alone, known sizes and steps of 1"),
+    Rule("Gather", "float", note="a float layer: rows of a constant table, or one index of an axis"),
+    Rule("Pow", "float", note="a float layer, for the powers 2, 1/2 and -1/2"),
     Rule(("LayerNormalization", "Sigmoid", "Tanh", "Erf", "Gelu", "HardSwish", "HardSigmoid", "LeakyRelu", "Clip",
           "Exp", "Log", "Sqrt", "Abs", "Neg", "Floor", "Ceil", "Sin", "Cos", "DepthToSpace", "GlobalAveragePool",
           "GlobalMaxPool", "BatchNormalization", "InstanceNormalization", "PRelu", "Elu", "Resize"), "float",
-         note="float"),
+         note="a float layer"),
 )  # fmt: skip
