@@ -72,7 +72,7 @@ RULES = (
          "channels make garbage, and where weights alone are quantized; windows have two axes"),
     Rule(("MaxPool", "AveragePool"), "float", note="Pooling is a float layer, of planes and without dilation"),
     Rule(("Add", "Sub", "Mul", "Div", "Max", "Min"), "float", note="a float layer; constants are for all samples"),
-    Rule(("Concat", "Flatten", "Pad", "Relu"), "float", note="a float layer, which passes codes on between convolutions "
+    Rule(("Concat", "Flatten", "Pad", "Relu"), "float", note="a float layer; between convolutions it passes codes on "
          "where all have one scale; it pads planes, and joins no samples"),
     Rule(("Gemm", "MatMul", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Softmax", "ReduceMean",
           "ReduceSum", "ReduceMax", "ReduceMin"), "float",
