@@ -138,7 +138,7 @@ class _Check:
                 self.compare(trial.op, trial.label, mode, job, watch, trial.feeds, heads, ctx, Path(folder))
                 return watch
         last, watch = failures[-1]
-        if _is_refusal(last, ctx):
+        if watch.planned and _is_refusal(last, ctx):
             self.report.refused.append(Outcome(trial.op, trial.label, mode, "", error=str(last)))
         else:
             self.failed(trial.op, trial.label, mode, last)
@@ -153,7 +153,7 @@ class _Check:
             try:
                 job = self.job(net.path, net.calibration, mode, Path(folder), ctx, watch)
             except (QirError, Broken) as error:
-                if isinstance(error, QirError) and _is_refusal(error, ctx):
+                if isinstance(error, QirError) and watch.planned and _is_refusal(error, ctx):
                     self.report.refused.append(Outcome(net.name, WHOLE, mode, "", error=str(error)))
                 else:
                     self.failed(net.name, WHOLE, mode, error)

@@ -29,6 +29,7 @@ AROUND: dict[int, tuple[str, ...]] = {2: ("Gemm", "MatMul"), 3: ("MatMul", "Conv
 
 ACTIVATIONS: dict[str, tuple[tuple[str, tuple[float, ...]], ...]] = {
     "Clip": ((" 0 to 6", (0.0, 6.0)), (" -1 to 1", (-1.0, 1.0))),
+    "PRelu": (("", (0.2,)),),
 }
 """Labels and constant operands of the activation functions that need some."""
 

@@ -59,6 +59,11 @@ class Watch:
                 if all(names):
                     self.fusions.append((names[0][0], names[1][0]))
 
+    @property
+    def planned(self) -> bool:
+        """Whether the job came as far as annotate."""
+        return bool(self.quantized or self.left)
+
     def stage(self, module: ModuleOp) -> None:
         """Look at the module after a pass; the first time that it simulates, let it return what is to be seen."""
         func = main_function(module)
