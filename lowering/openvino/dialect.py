@@ -7,7 +7,6 @@ Convert, Multiply by the scales and (of scales per group) Reshape.
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -65,21 +64,17 @@ def onnx_attributes(row: Record) -> dict[str, str]:
 
 
 def ends(scale: Any, zero: int, levels: int) -> tuple[np.float32, np.float32]:
-    """The range of a FakeQuantize: ``-zero * scale`` and ``(levels - 1 - zero) * scale``, at most some last bits off.
+    """The range of a FakeQuantize, ``fl(-zero * s)`` and ``fl((levels - 1 - zero) * s)``.
 
-    Of these pairs the nearest one is taken that gives LPT the zero point as an integer, ``fl(fl(-low (levels - 1)) /
-    fl(high - low)) = zero``: with another one products compute otherwise.
+    Of the scale and those some last bits off, s is the nearest that gives LPT the zero point back as an integer,
+    ``fl(fl(-low (levels - 1)) / fl(high - low)) = zero``: with another one products compute otherwise.
     """
-    last, steps = np.float32(levels - 1), sorted(range(-6, 7), key=abs)
-    low, high = (_near(np.float32(n - zero) * np.float32(scale), steps) for n in (0, levels - 1))
-    pairs = sorted(product(range(len(steps)), repeat=2), key=sum)
-    fits = ((low[i], high[j]) for i, j in pairs if -low[i] * last / (high[j] - low[i]) == zero)
-    return next(fits, (low[0], high[0]))
-
-
-def _near(end: np.float32, steps: list[int]) -> list[np.float32]:
-    """A number and those some last bits off; 0 alone stays what it is."""
-    return [np.float32(end + step * np.spacing(end) * bool(end)) for step in steps]
+    last, scale = np.float32(levels - 1), np.float32(scale)
+    for step in sorted(range(-99, 100), key=abs):
+        low, high = (np.float32(n) * (scale + step * np.spacing(scale)) for n in (-zero, levels - 1 - zero))
+        if -low * last / (high - low) == zero:
+            break
+    return low, high
 
 
 VERSIONS = {"BatchNormInference": 5, "Broadcast": 3, "Gather": 8, "Gelu": 7, "HSwish": 4, "MVN": 6, "MaxPool": 8, "ShapeOf": 3,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from qir.datasheet import FLOAT_RESULT, PADS_ZERO, PLAIN_GEMM, computed, constant, operand_of, rank_is
 from qir.ir import Operation, TensorType
 from qir.numerics.scheme import Granularity, Scheme
-from qir.target import Axis, Constraint, Data, Rule, Weight, attribute_is
+from qir.target import Axis, Constraint, Data, Fused, Rule, Weight, attribute_is
 
 __all__ = ["GROUP", "MODES", "RULES", "SCHEMES"]
 
@@ -47,16 +47,17 @@ COLUMNS = Axis("one scale per column", lambda op, value: 0 if op.attr("transB", 
 PRODUCT = (computed("A"), constant("B"), PLAIN_GEMM)
 PRODUCTS = ("Conv", "Gemm", "MatMul")
 X8 = Data("activation")
+FUSED = tuple(map(Fused, ("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish")))
 
 RULES = (
     Rule("Conv", "compute", {"X": Data("activation", joint=True), "W": Weight("weight", axis=0)},
-         where=(computed("X"), constant("W")), note="O7: sums of u8 codes; a residual reads the codes too"),
+         fused=FUSED, where=(computed("X"), constant("W")), note="O7: sums of u8 codes; a residual reads the codes too"),
     Rule("Gemm", "compute", {"B": Weight("rows4")}, modes="weights-int4",
          where=(*PRODUCT, attribute_is("transB", 1, default=0), whole_groups(1))),
     Rule(("MatMul", "Gemm"), "compute", {"B": Weight("columns4")}, modes="weights-int4",
          where=(*PRODUCT, attribute_is("transB", 0, default=0), whole_groups(0))),
     Rule(("MatMul", "Gemm"), "compute", {"A": X8, "B": Weight("weight", axis=COLUMNS)},
-         where=(*PRODUCT, rank_is("B", 2)), note="sums of u8 codes"),
+         fused=FUSED, where=(*PRODUCT, rank_is("B", 2)), note="sums of u8 codes"),
     Rule("MatMul", "float", note="O3: both activations would have to be symmetric, and attention gains little"),
 
     Rule(("AveragePool", "GlobalAveragePool"), "follow", {"X": X8}, result="activation", note="O5: sums of codes",
