@@ -271,12 +271,10 @@ def _write_beside(
     from qir.text import write_module
 
     text = folder / f"{name}.qir"
-    write_module(module, text)
+    _, *weights = write_module(module, text)
     run = " ".join(f"--input {arg.name}=FILE.npy" for arg in main_function(module).body.args)
     files = [Artifact(text, "the lowered module, as text", f"qir run {text} {run}")]
-    weights = text.with_suffix(".safetensors")
-    if weights.exists():
-        files.append(Artifact(weights, "its weights", f"(read with {text.name})"))
+    files += [Artifact(Path(path), "its weights", f"(read with {text.name})") for path in sorted(weights)]
     record = folder / f"{name}.pipeline"
     record.write_text(pipeline + "\n", encoding="utf-8")
     files.append(Artifact(record, "the passes of this job", f'qir-opt MODEL -p "$(cat {record})" -o OUT.qir'))

@@ -128,10 +128,25 @@ def test_codes_in_and_out_by_one_option(calib: Path, tmp_path: Path) -> None:
 
 
 def test_a_pipeline_without_integers_has_no_integer_inputs(calib: Path) -> None:
-    with pytest.raises(QirError, match="makes no integers: its inputs and outputs are floats"):
+    with pytest.raises(QirError, match="makes no integers: its inputs and outputs stay as they are"):
         quantize(EXAMPLES / "digits.onnx", "onnxruntime", calib, io="integer", pipeline="canonicalize")
 
 
 def test_a_target_of_floats_takes_no_codes(calib: Path) -> None:
     with pytest.raises(QirError, match="inputs and outputs of an artifact for cli-chip are float only, not integer"):
         quantize(EXAMPLES / "digits.onnx", "cli-chip", calib, io="integer")
+
+
+def test_all_files_of_weights_are_handed_over(tmp_path: Path, calib: Path) -> None:
+    """Weights that stay float are those of the text before, in its file; the codes are in a new one beside it."""
+    from qir.frontends.onnx import import_onnx
+
+    ctx = Context(allow_unregistered=True)
+    module = import_onnx(EXAMPLES / "digits.onnx", ctx)
+    run_pipeline(module, f"{START},annotate{{target=onnxruntime exclude=/wide}},calibrate{{data={calib}}}", ctx)
+    write_module(module, tmp_path / "mixed.qir")
+    result = quantize(tmp_path / "mixed.qir", "onnxruntime", out=tmp_path / "out")
+    weights = [file.path for file in result.files if file.path.suffix == ".safetensors"]
+    assert len(weights) == 2 and all(path.parent == tmp_path / "out" for path in weights)
+    again = parse_file(str(tmp_path / "out" / "mixed.qir"), ctx)
+    assert any(op.name == "onnxruntime.QuantizeLinear" for op in again.walk())
