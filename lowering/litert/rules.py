@@ -54,7 +54,7 @@ RULES = (
     Rule("MatMul", "follow", {"A": X, "B": X}, result="activation", where=(d.computed("A"), d.computed("B")),
          modes=INT8, note="BATCH_MATMUL"),
     Rule(("Add", "Sub", "Mul"), "follow", {"A": X, "B": X}, result="activation", fused=ACTIVATIONS,
-         where=(d.FLOAT_RESULT,), note="of the operator's name"),
+         where=(d.FLOAT_RESULT, d.NO_MASK), note="of the operator's name"),
     Rule("Sigmoid", "follow", {"X": X}, result="activation", fixed=(1 / 256, -128), modes=INT8, note="LOGISTIC"),
     Rule("Tanh", "follow", {"input": X}, result="activation", fixed=(1 / 128, 0), modes=INT8, note="TANH"),
     Rule("Softmax", "follow", {"input": X}, result="activation", fixed=(1 / 256, -128), modes=INT8,

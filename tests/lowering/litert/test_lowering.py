@@ -160,6 +160,15 @@ def test_a_gelu_that_is_written_out_is_one_record_on_codes(tmp_path: Path) -> No
     assert str(the(module, "GELU").result.type) == "tensor<2x8xi8>"
 
 
+def test_masked_scores_stay_float(tmp_path: Path) -> None:
+    """Codes that reach from scores to -10000 would tell no two scores apart."""
+    n = net()
+    x = n.op("Gemm", n.data(4, 4), n.weight(4, 4), n.bias(4), transB=1)
+    x = n.op("Softmax", n.op("Add", x, n.constant(np.triu(np.full((4, 4), -1e4), 1))), axis=-1)
+    module = lowered(n, n.op("Gemm", x, n.weight(4, 4), n.bias(4), transB=1), tmp_path)
+    assert str(the(module, "ADD").result.type) == str(the(module, "SOFTMAX").result.type) == "tensor<4x4xf32>"
+
+
 @pytest.mark.parametrize(
     ("mode", "types"),
     [("", ("i8", "i8", "i32", "i8")), ("int16x8", ("i16", "i8", "i64", "i16")), ("int4", ("i8", "i4", "i32", "i8")),
