@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from qir.dialects.onnx import opset_of
-from qir.ir import UNKNOWN, Operation, TensorType, Type, i8, i32, is_absent, none, ui8
+from qir.ir import UNKNOWN, Operation, TensorType, i8, i32, is_absent, none, ui8
 from qir.ir.tensors import numpy_dtype
-from qir.lowering.onnxruntime.dialect import DIALECT, element
+from qir.lowering.onnxruntime.dialect import DIALECT
 from qir.lowering.onnxruntime.groups import (
+    BYTES,
     Group,
+    codes_of,
     equal_parameters,
     group_of,
     is_dequantize,
@@ -31,14 +33,6 @@ from qir.lowering.onnxruntime.groups import (
 from qir.rewrite import RewritePattern, Rewriter, Value
 
 __all__ = ["Fusion", "fusing_patterns", "left_in_float"]
-
-BYTES = (ui8, i8)
-
-
-def codes_of(op: Operation) -> Type:
-    """Element type of a converter's codes."""
-    return element(op.results[0] if is_quantize(op) else op.operands[0])
-
 
 # ---------------------------------------------------------------------- what a group must be
 Check = Callable[[Group], "str | None"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import attrs
 
 from qir.datasheet import clamp_bounds
-from qir.ir import Operation, Trait, is_absent
-from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE
+from qir.ir import Operation, Trait, Type, i8, is_absent, ui8
+from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, element
 from qir.rewrite import Value
 from qir.rewrite.constants import constant_array
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "ACTIVATIONS", "Group", "all_dequantized", "edges", "equal_parameters", "group_of", "implied", "is_dequantize",
-    "is_output", "is_quantize", "is_scalar", "leads_to_quantize", "parameters", "sole_reader",
+    "ACTIVATIONS", "BYTES", "Group", "all_dequantized", "codes_of", "edges", "equal_parameters", "group_of", "implied",
+    "is_dequantize", "is_output", "is_quantize", "is_scalar", "leads_to_quantize", "parameters", "sole_reader",
 ]  # fmt: skip
 
 ACTIVATIONS = ("onnx.Relu", "onnx.Clip")
+BYTES = (ui8, i8)
 
 
 # ---------------------------------------------------------------------- edges
@@ -67,7 +68,12 @@ def all_dequantized(op: Operation) -> bool:
     return all(is_dequantize(v.defining_op) for v in op.operands if not is_absent(v))
 
 
-# ---------------------------------------------------------------------- parameters
+# ---------------------------------------------------------------------- what a converter says
+def codes_of(op: Operation) -> Type:
+    """Element type of a converter's codes."""
+    return element(op.results[0] if is_quantize(op) else op.operands[0])
+
+
 def parameters(op: Operation) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Scale and zero point of a converter, None where they are computed. An absent zero point is 0."""
     import numpy as np

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from qir.ir import Operation, TensorType, Trait, f32, i8, ui8
 from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, element
-from qir.lowering.onnxruntime.fuse import BYTES, codes_of
 from qir.lowering.onnxruntime.groups import (
     ACTIVATIONS,
+    BYTES,
     all_dequantized,
+    codes_of,
     edges,
     equal_parameters,
     implied,
