@@ -242,7 +242,8 @@ class IntegerConv(_Exact):
         result = torch.empty((n, out_h, out_w, self.columns.shape[1]), dtype=torch.int32)
         at_once = max(1, _ROWS_AT_ONCE // max(1, out_h * out_w * self.columns.shape[0]))
         for start in range(0, n, at_once):
-            rows = windows[start : start + at_once].reshape(-1, self.columns.shape[0])
+            # Of an image one pixel high the rows overlap in place, and the product reads them as if they did not.
+            rows = windows[start : start + at_once].reshape(-1, self.columns.shape[0]).contiguous()
             sums = torch._int_mm(rows, self.columns).add_(offset)
             result[start : start + at_once] = sums.reshape(-1, out_h, out_w, self.columns.shape[1])
         return result.permute(0, 3, 1, 2)

@@ -89,6 +89,23 @@ def test_convolutions_are_exact(channels: int, filters: int, groups: int, kind: 
 
 
 @pytest.mark.usefixtures("arithmetic")
+@pytest.mark.parametrize("sizes", [(1, 40), (40, 1), (1, 9), (1, 1), (2, 40)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_images_one_pixel_high_or_wide(sizes: tuple[int, int], batch: int) -> None:
+    """Their windows overlap as rows of one matrix, if nothing copies them."""
+    rng = np.random.default_rng(2)
+    kernel = tuple(min(size, 9) for size in sizes)
+    pads = tuple(size // 2 for size in kernel) * 2
+    x = rng.integers(-128, 128, (batch, 8, *sizes)).astype(np.int8)
+    w = rng.integers(-127, 128, (5, 8, *kernel)).astype(np.int8)
+    for strides in ((1, 1), (1, 2)):
+        geometry = {"strides": strides, "pads": pads, "dilations": (1, 1)}
+        conv = integer_conv(torch.from_numpy(w), x_zero=-5, x_range=(-128, 127), **geometry)
+        want = reference(x, w, -5, 0, None, strides, pads, (1, 1), 1)
+        assert np.array_equal(conv(torch.from_numpy(x)).to(torch.int64).numpy(), want)
+
+
+@pytest.mark.usefixtures("arithmetic")
 def test_weight_zero_points_per_channel() -> None:
     rng = np.random.default_rng(1)
     x = rng.integers(0, 256, (2, 16, 5, 5)).astype(np.uint8)
