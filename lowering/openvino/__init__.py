@@ -19,8 +19,8 @@ TARGET = Target(
     schemes=SCHEMES,
     rules=RULES,
     modes=MODES,
-    pipeline="inline,convert-opset{version=18},canonicalize,shape-inference,fold-batch-norm,decompose,canonicalize,cse,"
-    "cross-layer-equalization,annotate{target=openvino},calibrate{data={data}},materialise,lower{target=openvino},"
+    pipeline="inline,convert-opset{version=18},canonicalize,shape-inference,fold-batch-norm,decompose,"
+    "expand{target=openvino},fuse,canonicalize,cse,cross-layer-equalization,annotate{target=openvino},calibrate{data={data}},materialise,lower{target=openvino},"
     "verify-target{target=openvino}",
     formats={"ir": "", "qdq": "materialise,lower-to-onnxruntime"},
     patterns=late(f"{_HERE}.patterns:patterns"),
