@@ -18,9 +18,8 @@ TARGET = Target(
     name="ncnn", title="ncnn on CPUs: .param and .bin, int8 layers between float ones", dialect="ncnn",
     schemes=SCHEMES, modes=MODES, rules=RULES, opset={"ai.onnx": 13},
     pipeline=(
-        "inline,canonicalize,shape-inference,fold-batch-norm,decompose,"
-        "expand{target=ncnn also=conv-in-two-dimensions,maxpool-in-two-dimensions,averagepool-in-two-dimensions},"
-        "fuse,canonicalize,cse,cross-layer-equalization,"
+        "inline,canonicalize,shape-inference,fold-batch-norm,decompose,expand{target=ncnn also=conv-in-two-dimensions,"
+        "maxpool-in-two-dimensions,averagepool-in-two-dimensions},fuse,canonicalize,cse,cross-layer-equalization,"
         "annotate{target=ncnn},calibrate{data={data}},materialise,lower{target=ncnn},verify-target{target=ncnn}"
     ),
     patterns=late(f"{_HERE}.patterns:lowering_patterns"),
