@@ -9,18 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from qir.ir.records import Record, records
 
-__all__ = ["CARRIES", "DIALECT", "FAKE", "LIKE", "SPELLED", "VERSIONS", "ends", "onnx_attributes"]
+__all__ = ["DIALECT", "FAKE", "LIKE", "SPELLED", "VERSIONS", "onnx_attributes"]
 
 FAKE = "openvino.FakeQuantize"
-CARRIES = frozenset(
-    f"openvino.{name}" for name in "MaxPool Reshape Transpose Squeeze Unsqueeze Slice Gather VariadicSplit Pad "
-    "DepthToSpace SpaceToDepth Concat".split()
-)  # fmt: skip
-"""Layers whose results have only numbers that their data operands have, or 0: what is on a grid stays on it."""
 
 _BINARY = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "Power": "Pow", "Maximum": "Max",
            "Minimum": "Min"}  # fmt: skip
@@ -37,7 +30,8 @@ LIKE: dict[str, tuple[str, Record]] = {
     **{ours: (theirs, Record()) for ours, theirs in _UNARY.items()},
     **{name: (name, Record("x axes", keepdims=1)) for name in _REDUCES},
     "PRelu": ("PRelu", Record("x slope")), "Select": ("Where", Record("condition a b", **_NUMPY)),
-    "MaxPool": ("MaxPool", Record(**_POOL, dilations=(1, 1), index_element_type="i64", axis=0)), "AvgPool": ("AveragePool", Record(**_POOL, count_include_pad=0)),
+    "MaxPool": ("MaxPool", Record(**_POOL, dilations=(1, 1), index_element_type="i64", axis=0)),
+    "AvgPool": ("AveragePool", Record(**_POOL, count_include_pad=0)),
     "BatchNormInference": ("BatchNormalization", Record("x gamma beta mean variance", epsilon=1e-5)),
     "SoftMax": ("Softmax", Record(axis=-1)), "Gelu": ("Gelu", Record(approximate="none")),
     "Concat": ("Concat", Record("xs*", axis=0)), "Reshape": ("Reshape", Record("x shape", allowzero=0)),
@@ -63,22 +57,8 @@ def onnx_attributes(row: Record) -> dict[str, str]:
     return {key: key for key in row.attributes if key in {*SPELLED, "axis", "dilations", "epsilon", "pads", "strides"}}
 
 
-def ends(scale: Any, zero: int, levels: int) -> tuple[np.float32, np.float32]:
-    """The range of a FakeQuantize, ``fl(-zero * s)`` and ``fl((levels - 1 - zero) * s)``.
-
-    Of the scale and those some last bits off, s is the nearest that gives LPT the zero point back as an integer,
-    ``fl(fl(-low (levels - 1)) / fl(high - low)) = zero``: with another one products compute otherwise.
-    """
-    last, scale = np.float32(levels - 1), np.float32(scale)
-    for step in sorted(range(-99, 100), key=abs):
-        low, high = (np.float32(n) * (scale + step * np.spacing(scale)) for n in (-zero, levels - 1 - zero))
-        if -low * last / (high - low) == zero:
-            break
-    return low, high
-
-
-VERSIONS = {"BatchNormInference": 5, "Broadcast": 3, "Gather": 8, "Gelu": 7, "HSwish": 4, "MVN": 6, "MaxPool": 8, "ShapeOf": 3,
-            "Slice": 8, "SoftMax": 8, "SoftPlus": 4}  # fmt: skip
+VERSIONS = {"BatchNormInference": 5, "Broadcast": 3, "Gather": 8, "Gelu": 7, "HSwish": 4, "MVN": 6, "MaxPool": 8,
+            "ShapeOf": 3, "Slice": 8, "SoftMax": 8, "SoftPlus": 4}  # fmt: skip
 """The operation set in which a layer was last changed, where that is not the first."""
 
 _CONV: dict[str, Any] = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "auto_pad": "explicit"}

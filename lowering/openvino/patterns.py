@@ -8,45 +8,27 @@ import attrs
 import numpy as np
 
 from qir.datasheet import clamp_bounds
-from qir.ir import Operation, TensorType, Value, f32
-from qir.ir.records import RecordOp
-from qir.lowering.openvino.dialect import CARRIES, FAKE, LIKE, onnx_attributes
+from qir.interpreter.grids import FloatGraph
+from qir.ir import TensorType, Value, f32
+from qir.lowering.openvino.dialect import FAKE, LIKE, onnx_attributes
 from qir.passes.lower.explicit import BIAS_APART, EXPLICIT
-from qir.passes.lower.fakes import FakePattern, OnTheGrid, grid_source
-from qir.passes.lower.groups import Emitter, group_patterns, quant_attribute, record
+from qir.passes.lower.fakes import FakePattern, OnTheGrid, SumInUnits
+from qir.passes.lower.groups import Emitter, group_patterns, record
 from qir.passes.lower.make import Make, making, only
 from qir.passes.lower.plain import plain, window
 from qir.passes.lower.reading import axis_of, integers, shape_of
-from qir.rewrite import PatternSet, RewritePattern, Rewriter
+from qir.rewrite import PatternSet
 from qir.target import Target
 
-__all__ = ["patterns"]
+__all__ = ["GRAPH", "patterns"]
 
-
-class Units(RewritePattern):
-    """FakeQuantize(relu(x + y)), y on a grid: the sum is taken in steps of that grid, ``x / s + (code - zero)``.
-
-    LPT moves the scale of y behind the sum, and there into the range of the FakeQuantize. That changes the rounding
-    alone: the quantizer of y is noted as the unit of the sum and of what the FakeQuantize reads.
-    """
-
-    name, roots, depth = "openvino-units", (FAKE,), 8
-
-    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        add = op.operands[0].defining_op
-        while add is not None and add.name == "openvino.ReLU" and add.result.has_one_use():
-            add = add.operands[0].defining_op
-        if add is None or add.name != "openvino.Add" or not add.result.has_one_use() or "quant" in add.attributes:
-            return False
-        grids = [grid_source(value, FAKE, CARRIES) for value in add.operands]
-        names = [None if grid is None else grid.quantizer_names()[1] for grid in grids]
-        unit = names[1] or names[0]
-        if unit is None:
-            return False
-        assert isinstance(op, RecordOp)
-        rewriter.set_attr(op, "quant", quant_attribute([unit, op.quantizer_names()[1]]))
-        rewriter.set_attr(add, "quant", quant_attribute([*names, unit]))
-        return True
+GRAPH = FloatGraph(
+    FAKE, "openvino.Dequantize", "openvino.Reshape",
+    carries=frozenset(map("openvino.{}".format, ("MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice",
+                                                 "Gather", "VariadicSplit", "Pad", "DepthToSpace", "SpaceToDepth",
+                                                 "Concat"))),
+    absorbed=frozenset(map("openvino.{}".format, ("Add", "ReLU", "Clamp", "PRelu", "HSwish", "Sigmoid"))),
+)  # fmt: skip
 
 
 def conv(m: Make) -> Value | None:
@@ -64,7 +46,7 @@ def conv(m: Make) -> Value | None:
 
 
 def average(m: Make) -> Value | None:
-    """AvgPool. On codes LPT counts padding as code 0, not as 0: where padding counts, a maximum keeps it off the codes."""
+    """AvgPool. On codes LPT counts padding as the code 0: where padding counts, a maximum keeps it off the codes."""
     given, counted = window(m.op), m.op.attr("count_include_pad", 0)
     if set(given.pop("dilations")) != {1}:
         return None
@@ -104,7 +86,8 @@ def split(m: Make) -> Sequence[Value]:
 
 
 MADE: dict[str, Callable[[Make], Value | Sequence[Value] | None]] = {
-    "Conv": conv, "AveragePool": average, "LayerNormalization": layer_norm, "Clip": clip, "Pad": pad, "Split": split, "Identity": lambda m: m.x,
+    "Conv": conv, "AveragePool": average, "LayerNormalization": layer_norm, "Clip": clip, "Pad": pad, "Split": split,
+    "Identity": lambda m: m.x,
     "LeakyRelu": lambda m: m.record("PRelu", m.x, m.stated("alpha", 0.01, (1,))),
     "HardSigmoid": lambda m: m.record("HardSigmoid", m.x, m.stated("alpha", 0.2), m.stated("beta", 0.5)),
     "Gather": lambda m: m.record("Gather", m.x, m.others[0], m.numbers(m.op.attr("axis", 0))),
@@ -123,8 +106,8 @@ EMITTERS: dict[str, Emitter] = {
 def patterns(target: Target) -> Sequence[PatternSet]:
     """Quantizers; then all operators, on floats; then quantizers that say again what those before them said."""
     return (
-        PatternSet([*EXPLICIT, *BIAS_APART, FakePattern(FAKE, "openvino.Dequantize")], "openvino-quantizers"),
+        PatternSet([*EXPLICIT, *BIAS_APART, FakePattern(GRAPH)], "openvino-quantizers"),
         group_patterns(attrs.evolve(target, rules=()), EMITTERS),
-        PatternSet([OnTheGrid(FAKE, CARRIES, frozenset(["openvino.Concat"]))], "openvino-grids"),
-        PatternSet([Units()], "openvino-units"),
+        PatternSet([OnTheGrid(GRAPH, "openvino.Concat")], "openvino-grids"),
+        PatternSet([SumInUnits(GRAPH, "openvino.Add", frozenset(["openvino.ReLU"]))], "openvino-units"),
     )

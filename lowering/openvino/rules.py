@@ -8,8 +8,8 @@ integers. Results are float32 until the next FakeQuantize, biases always.
 from __future__ import annotations
 
 from qir.datasheet import FLOAT_RESULT, PADS_ZERO, PLAIN_GEMM, computed, constant, operand_of, rank_is
-from qir.ir import Operation, TensorType
 from qir.numerics.scheme import Granularity, Scheme
+from qir.passes.lower.reading import shape_of
 from qir.target import Axis, Constraint, Data, Fused, Rule, Weight, attribute_is
 
 __all__ = ["GROUP", "MODES", "RULES", "SCHEMES"]
@@ -34,13 +34,9 @@ MODES: dict[str, dict[str, Scheme | None]] = {
 
 def whole_groups(axis: int) -> Constraint:
     """A matrix whose `axis` is whole groups long."""
-
-    def holds(op: Operation) -> bool:
-        value = operand_of(op, "B")
-        shape = value.type.shape if value is not None and isinstance(value.type, TensorType) else None
-        return shape is not None and len(shape) == 2 and (shape[axis] or 1) % GROUP == 0
-
-    return Constraint(f"B is a matrix of whole groups of {GROUP}", f"B is no matrix of whole groups of {GROUP}", holds)
+    words = f"matrix of whole groups of {GROUP}"
+    return Constraint(f"B is a {words}", f"B is no {words}", lambda op: rank_is("B", 2).holds(op) and
+                      (shape_of(operand_of(op, "B"))[axis] or 1) % GROUP == 0)  # fmt: skip
 
 
 COLUMNS = Axis("one scale per column", lambda op, value: 0 if op.attr("transB", 0) else 1)
@@ -50,8 +46,8 @@ X8 = Data("activation")
 FUSED = tuple(map(Fused, ("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish")))
 
 RULES = (
-    Rule("Conv", "compute", {"X": Data("activation", joint=True), "W": Weight("weight", axis=0)},
-         fused=FUSED, where=(computed("X"), constant("W")), note="O7: sums of u8 codes; a residual reads the codes too"),
+    Rule("Conv", "compute", {"X": Data("activation", joint=True), "W": Weight("weight", axis=0)}, fused=FUSED,
+         where=(computed("X"), constant("W")), note="O7: sums of u8 codes; a residual reads the codes too"),
     Rule("Gemm", "compute", {"B": Weight("rows4")}, modes="weights-int4",
          where=(*PRODUCT, attribute_is("transB", 1, default=0), whole_groups(1))),
     Rule(("MatMul", "Gemm"), "compute", {"B": Weight("columns4")}, modes="weights-int4",

@@ -29,7 +29,7 @@ def run(path: str | Path, inputs: Mapping[str, Any], profile: str = "") -> dict[
 
 
 def executed(path: str | Path) -> list[tuple[str, bool]]:
-    """What the plugin runs: the kind of each layer after its fusions, and whether its kernel is one on integers."""
+    """The kinds of the layers that the plugin runs after its fusions, and whether their kernels are on integers."""
     facts = [node.get_rt_info() for node in load(path).get_runtime_model().get_ordered_ops()]
     return [(f["layerType"].astype(str), f["primitiveType"].astype(str).lower().endswith("i8")) for f in facts]
 

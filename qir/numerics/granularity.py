@@ -119,6 +119,14 @@ class Granularity:
         axis = self.axis
         return grid if axis is None else (grid[axis],)
 
+    def as_axes(self, shape: Sequence[int]) -> tuple[list[int], list[int]]:
+        """`shape` with two axes for each that is cut into blocks, and the shape of the scale that broadcasts to it."""
+        cut, spread = [], []
+        for n, size in zip(shape, self.sizes(len(shape)), strict=True):
+            cut += [n // size, size] if size > 1 else [n]
+            spread += [n // size, 1] if size > 1 else [n if size else 1]
+        return cut, spread
+
     def __str__(self) -> str:
         tail = "" if self.tail == "error" else f" tail({self.tail})"
         if self.is_per_tensor:

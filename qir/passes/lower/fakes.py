@@ -10,17 +10,18 @@ from __future__ import annotations
 import numpy as np
 
 from qir.dialects.qsim import DecodeOp, EncodeOp, QuantizerOp
+from qir.interpreter.grids import FloatGraph
 from qir.interpreter.lookup import symbols_of
 from qir.interpreter.quantizers import quantization_of
-from qir.ir import Attribute, Diagnostic, Operation, QirError, Severity, Trait, Value
+from qir.ir import Attribute, Diagnostic, Operation, QirError, Severity, Value
 from qir.ir.records import RecordOp
-from qir.passes.lower.groups import record
+from qir.passes.lower.groups import quant_attribute, record
 from qir.passes.lower.reading import array_of
 from qir.passes.quantize.queries import symbol
 from qir.rewrite import RewritePattern, Rewriter
 from qir.target import Target
 
-__all__ = ["FakePattern", "OnTheGrid", "absorbed_by", "check_fakes", "grid_source", "readers", "weight_source"]
+__all__ = ["FakePattern", "OnTheGrid", "SumInUnits", "check_fakes"]
 
 
 class FakePattern(RewritePattern):
@@ -33,8 +34,8 @@ class FakePattern(RewritePattern):
     roots = ("qsim.decode",)
     depth = 2
 
-    def __init__(self, fake: str, dequantize: str) -> None:
-        self.name, self.fake, self.dequantize = f"{fake.replace('.', '-').lower()}s", fake, dequantize
+    def __init__(self, graph: FloatGraph) -> None:
+        self.name, self.fake, self.dequantize = f"{graph.fake.replace('.', '-').lower()}s", graph.fake, graph.dequantize
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         assert isinstance(op, DecodeOp)
@@ -60,15 +61,14 @@ class FakePattern(RewritePattern):
 class OnTheGrid(RewritePattern):
     """fake(move(fake(x, q)), q) = move(fake(x, q)): numbers that were only moved lie on their grid already.
 
-    `carries` are the records that move numbers, by their IR names; of those named in `joins` all operands must lie on
-    the grid, of the others the first.
+    Of the records named in `joins` all operands must lie on the grid, of the others the first.
     """
 
     depth = 8
 
-    def __init__(self, fake: str, carries: frozenset[str], joins: frozenset[str]) -> None:
-        self.name, self.roots = f"{fake.replace('.', '-').lower()}-on-the-grid", (fake,)
-        self.fake, self.carries, self.joins = fake, carries, joins
+    def __init__(self, graph: FloatGraph, *joins: str) -> None:
+        self.name, self.roots = f"{graph.fake.replace('.', '-').lower()}-on-the-grid", (graph.fake,)
+        self.fake, self.carries, self.joins = graph.fake, graph.carries, joins
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         source = op.operands[0].defining_op
@@ -86,37 +86,35 @@ class OnTheGrid(RewritePattern):
         return all(self._lies(v, quant) for v in (op.operands if op.name in self.joins else op.operands[:1]))
 
 
-# ---------------------------------------------------------------- looking back and forth
-def grid_source(value: Value, fake: str, carries: frozenset[str]) -> RecordOp | None:
-    """The fake on whose grid a value's numbers lie; None where there is none."""
-    op = value.defining_op
-    while op is not None and op.name in carries:
-        op = op.operands[0].defining_op
-    return op if isinstance(op, RecordOp) and op.name == fake else None
+class SumInUnits(RewritePattern):
+    """fake(relu(x + y)), y on a grid: the sum is taken in steps of that grid, ``x / s + (code - zero)``.
 
+    For runtimes that move the scale of y behind the sum, and there into the range of the fake. That changes the
+    rounding alone: the quantizer of y (of the second operand, if both are on grids) is noted in `quant` as that of the
+    sum, and of what the fake reads. `add` and `through` are the records of sums, and of what may stand between.
+    """
 
-def weight_source(value: Value, dequantize: str, reshape: str) -> RecordOp | None:
-    """The dequantize of a constant that a weight is, whatever its shape was made into."""
-    op = value.defining_op
-    while op is not None and op.name == reshape:
-        op = op.operands[0].defining_op
-    return op if isinstance(op, RecordOp) and op.name == dequantize and array_of(op.operands[0]) is not None else None
+    depth = 8
 
+    def __init__(self, graph: FloatGraph, add: str, through: frozenset[str]) -> None:
+        self.name, self.roots = f"{graph.fake.replace('.', '-').lower()}-units", (graph.fake,)
+        self.graph, self.add, self.through = graph, add, through
 
-def readers(value: Value, carries: frozenset[str]) -> set[str]:
-    """The records that compute with a value's numbers, behind those that only move them."""
-    found = (readers(user.results[0], carries) if user.name in carries else {user.name} for user in value.users)
-    return set[str]().union(*found)
-
-
-def absorbed_by(value: Value, absorbed: frozenset[str]) -> Operation | None:
-    """The record that computes a value which nothing else reads, with what is `absorbed` into it behind it."""
-    while value.has_one_use() and (op := value.defining_op) is not None:
-        if op.name not in absorbed:
-            return op
-        sources = (v for v in op.operands if v.defining_op is None or not v.defining_op.has_trait(Trait.CONSTANT_LIKE))
-        value = next(sources, value)
-    return None
+    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
+        add = op.operands[0].defining_op
+        while add is not None and add.name in self.through and add.results[0].has_one_use():
+            add = add.operands[0].defining_op
+        if add is None or add.name != self.add or not add.results[0].has_one_use() or "quant" in add.attributes:
+            return False
+        sources = [self.graph.source(value) for value in add.operands]
+        names = [None if source is None else source.quantizer_names()[1] for source in sources]
+        unit = names[1] or names[0]
+        if unit is None:
+            return False
+        assert isinstance(op, RecordOp)
+        rewriter.set_attr(op, "quant", quant_attribute([unit, op.quantizer_names()[1]]))
+        rewriter.set_attr(add, "quant", quant_attribute([*names, unit]))
+        return True
 
 
 def check_fakes(module: Operation, fake: str, target: Target, scheme: str) -> None:

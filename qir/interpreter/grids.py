@@ -1,0 +1,122 @@
+"""Kernels of runtimes whose graph stays float: what they compute on codes, found by looking back in the graph.
+
+Values between records are numbers on a grid. The codes are taken back from them, which is exact; the grid is that of
+the *fake* (float in, numbers on a grid out) that they come from through records that only move numbers, and a weight is
+the result of a *dequantize* of a constant.
+"""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from qir.interpreter.integer import integer_conv, integer_matmul
+from qir.interpreter.node import Node
+from qir.interpreter.quantizers import quantization_of
+from qir.interpreter.registry import Kernel
+from qir.ir import Operation, Value
+from qir.ir.records import RecordOp
+from qir.numerics.span import SpanGrid
+from qir.rewrite import constant_of
+
+__all__ = ["FloatGraph", "conv_on_grid", "fake_of_sums", "matmul_on_grid", "sum_in_units"]
+
+Weight = tuple[Tensor, Tensor]
+"""Codes, in the layout of their constant, and scales: one, or one per output channel."""
+
+
+@attrs.frozen
+class FloatGraph:
+    """The IR names of a dialect's records: `fake`, `dequantize`, `reshape`, those that carry numbers on unchanged, and
+    those that the record before them absorbs."""
+
+    fake: str
+    dequantize: str
+    reshape: str
+    carries: frozenset[str]
+    absorbed: frozenset[str]
+
+    def source(self, value: Value) -> RecordOp | None:
+        """The fake on whose grid a value's numbers lie; None where there is none."""
+        op = value.defining_op
+        while op is not None and op.name in self.carries:
+            op = op.operands[0].defining_op
+        return op if isinstance(op, RecordOp) and op.name == self.fake else None
+
+    def readers(self, value: Value) -> set[str]:
+        """The records that compute with a value's numbers, behind those that only move them."""
+        found = (self.readers(u.results[0]) if u.name in self.carries else {u.name} for u in value.users)
+        return set[str]().union(*found)
+
+    def maker(self, value: Value) -> Operation | None:
+        """The record that computes a value which nothing else reads, with what it absorbs behind it."""
+        while value.has_one_use() and (op := value.defining_op) is not None:
+            if op.name not in self.absorbed:
+                return op
+            value = next((v for v in op.operands if constant_of(v) is None), value)
+        return None
+
+    def weight(self, node: Node, value: Value) -> Weight | None:
+        """The weight that a value is, whatever its shape was made into; None without one of a scale per channel."""
+        op = value.defining_op
+        while op is not None and op.name == self.reshape:
+            op = op.operands[0].defining_op
+        held = constant_of(op.operands[0]) if op is not None and op.name == self.dequantize else None
+        if held is None or not isinstance(op, RecordOp):
+            return None
+        q = quantization_of(op, 0, node.settings.symbols.get)
+        if q is None or q.scale.dim() > 1:
+            return None
+        return torch.from_numpy(held.numpy().astype(np.int8)).to(node.device), q.scale.to(node.device)
+
+
+def conv_on_grid(node: Node, grid: SpanGrid, weight: Weight, groups: int) -> Kernel:
+    """``fl(float(sum (x - zx) w) * fl(sx * sw[c]))``; the record's parameters are strides, pads and dilations."""
+    window = {key: node.parameter(key) for key in ("strides", "pads", "dilations")}
+    sums = integer_conv(weight[0], x_zero=grid.zero, **window, groups=groups)
+    factor = (weight[1] * grid.size).reshape(-1, *[1] * len(window["strides"]))
+    return lambda x, _: sums(grid.codes(x)).to(torch.float32) * factor
+
+
+def matmul_on_grid(grid: SpanGrid, weight: Weight, transposed: bool) -> Kernel:
+    """The same of a product with a matrix ``[K, N]``, or ``[N, K]`` if transposed."""
+    sums = integer_matmul(weight[0].T if transposed else weight[0], x_zero=grid.zero)
+    factor = weight[1] * grid.size
+    return lambda a, _: sums(grid.codes(a)).to(torch.float32) * factor
+
+
+def sum_in_units(grids: tuple[SpanGrid | None, SpanGrid | None]) -> Kernel:
+    """The sum of two operands, in steps of the grid of one (the second, if both are on grids).
+
+    ``fl(fl(x * fl(1 / s)) + (code - zero))`` of another float, ``fl(fl((code' - zero') * fl(s' / s)) + (code - zero))``
+    of another grid.
+    """
+    last = 1 if grids[1] is not None else 0
+    unit, other = grids[last], grids[1 - last]
+    assert unit is not None
+    factor = float((1 if other is None else other.step) / unit.step)
+
+    def run(*operands: Tensor) -> Tensor:
+        x = operands[1 - last]
+        return (x if other is None else other.centred(x)) * factor + unit.centred(operands[last])
+
+    return run
+
+
+def fake_of_sums(grid: SpanGrid, scale: Tensor, offset: Tensor, down: int) -> Kernel:
+    """The fake of a product without a bias, made of its sums: the range is divided by the scale of each column.
+
+    ``rhe(fl(fl((sum + offset) * isc) + ish))`` with ``fl(fl(low / scale) + offset)`` for low, and so for high; `offset`
+    is what the zero point adds to a sum, `down` is subtracted from ish (codes are stored so much lower).
+    """
+    low, high = (torch.full_like(scale, float(end)) / scale + offset for end in (grid.low, grid.high))
+    last = torch.full_like(scale, grid.levels - 1)
+    factor, shift = last / (high - low), -low * last / (high - low) - down
+
+    def run(x: Tensor) -> Tensor:
+        sums = ((x.double() / scale.double()).round() + offset.double()).float().clamp(low, high)
+        return ((sums * factor + shift).round() + (down - grid.zero)) * grid.size
+
+    return run
