@@ -30,7 +30,7 @@ TARGET = Target(
     opset={"ai.onnx": 18},
     verify=late(f"{_HERE}.export:verify"),
     bounds={
-        ("Gemm", ""): Tolerance(1, 0.005, reason="behind a product a Clip at a tie of the next grid is left to that grid"),
-        ("MatMul", ""): Tolerance(1, 0.001, reason="sums beyond 2**24 are no float32: the plugin still has the integers"),
+        ("Gemm", ""): Tolerance(1, 0.005, reason="behind a product a Clip at a tie of the next grid is left to it"),
+        ("MatMul", ""): Tolerance(1, 0.001, reason="sums beyond 2**24 are no float32; the plugin has integers"),
     },
 )  # fmt: skip
