@@ -179,9 +179,7 @@ def _where(demand: Demand) -> str:
         return f"constant, scale = {' × '.join(demand.of)}"
     if isinstance(demand, Data):
         return "and so by all who read it" if demand.joint else ""
-    axis = demand.axis
-    where = "per tensor" if axis is None else f"axis {axis}" if isinstance(axis, int) else axis.text
-    return f"constant, {where}"
+    return f"constant, {demand.scales}"
 
 
 def _given(rule: Rule) -> str:

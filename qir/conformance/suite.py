@@ -67,11 +67,8 @@ class Trial:
 def operators(target: Target) -> list[str]:
     """The op types of the suite: those of the data sheet, then those for which the target has patterns."""
     found = dict.fromkeys(op for rule in target.rules for op in rule.ops)
-    if target.patterns is not None:
-        sets = target.patterns(target)
-        phases = sets if isinstance(sets, (list, tuple)) else (sets,)
-        roots = (root for phase in phases for pattern in phase for root in pattern.roots)
-        found.update(dict.fromkeys(r.removeprefix("onnx.") for r in roots if r.startswith("onnx.")))
+    roots = (root for phase in target.phases() for pattern in phase for root in pattern.roots)
+    found.update(dict.fromkeys(r.removeprefix("onnx.") for r in roots if r.startswith("onnx.")))
     return [op for op in found if op not in FOLDED]
 
 

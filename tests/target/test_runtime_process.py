@@ -55,7 +55,7 @@ def chips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     points = "chip = chips_of_test:SAFE\nquick = chips_of_test:QUICK\ngone = chips_of_test:MISSING\n"
     (site / "chips-1.dist-info" / "entry_points.txt").write_text(f"[qir.targets]\n{points}")
     monkeypatch.syspath_prepend(site)
-    monkeypatch.setattr("qir.target._REGISTERED", {})
+    monkeypatch.setattr("qir.target.registry._REGISTERED", {})
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.arange(6, dtype=np.float16).reshape(2, 3))
 

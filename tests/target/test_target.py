@@ -41,9 +41,8 @@ def test_an_unknown_target_is_an_error_that_names_the_nearest() -> None:
 
 
 def test_a_target_whose_package_is_broken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    import qir.target
-
-    monkeypatch.setattr(qir.target, "_BUILTIN", {"broken": "qir.lowering.nowhere:TARGET", "number": "qir.ir:f32"})
+    broken = {"broken": "qir.lowering.nowhere:TARGET", "number": "qir.ir:f32"}
+    monkeypatch.setattr("qir.target.registry._BUILTIN", broken)
     with pytest.raises(QirError, match=r"'broken' .* cannot be loaded"):
         get_target("broken")
     with pytest.raises(QirError, match="which is no Target"):

@@ -33,9 +33,9 @@ def chip() -> Iterator[None]:
     changes = {"schemes": schemes, "rules": rules, "pipeline": pipeline, "runtime": None, "io": ("float",)}
     register_target(attrs.evolve(sheet, name="cli-chip", **changes))
     yield
-    from qir import target
+    from qir.target import registry
 
-    del target._REGISTERED["cli-chip"]
+    del registry._REGISTERED["cli-chip"]
 
 
 @pytest.fixture(scope="module")

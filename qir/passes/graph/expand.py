@@ -412,7 +412,5 @@ def _lowered(name: str) -> frozenset[str]:
     """The ONNX operators that a target's patterns start from."""
     if not name:
         return frozenset()
-    target = get_target(name)
-    phases = target.patterns(target) if target.patterns is not None else ()
-    patterns = [p for phase in ([phases] if isinstance(phases, PatternSet) else phases) for p in phase]
+    patterns = [pattern for phase in get_target(name).phases() for pattern in phase]
     return frozenset(root.removeprefix("onnx.") for p in patterns for root in p.roots if root.startswith("onnx."))

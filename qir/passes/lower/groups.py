@@ -110,8 +110,8 @@ def _fused(op: Operation, rule: Rule) -> Operation | None:
     if not rule.fused or len(op.results) != 1 or not op.result.has_one_use():
         return None
     user = op.result.users[0]
-    fused = next((f for f in rule.fused if user.name in (f"onnx.{f.op}", f.op)), None)
-    if fused is None or user.operands[0] is not op.result or not all(c.holds(user) for c in fused.where):
+    fused = rule.fuses(user)
+    if fused is None or user.operands[0] is not op.result or not fused.holds(user):
         return None
     return user
 
@@ -119,7 +119,7 @@ def _fused(op: Operation, rule: Rule) -> Operation | None:
 def _promised(op: Operation, rule: Rule) -> Operation | None:
     """What reads the result of a quantized operation, gives codes, and is of a type that the rule fuses."""
     for user in op.results[0].users:
-        if any(user.name in (f"onnx.{f.op}", f.op) for f in rule.fused) and _encode(user.results[0]) is not None:
+        if rule.fuses(user) is not None and _encode(user.results[0]) is not None:
             return user
     return None
 

@@ -12,7 +12,7 @@ from qir.passes.base import Pass, option
 from qir.passes.quantize.queries import drop_unused_quantizers
 from qir.passes.quantize.verify_target import left_over
 from qir.passes.registry import register_pass
-from qir.rewrite import PatternSet, apply_patterns
+from qir.rewrite import apply_patterns
 from qir.target import get_target
 
 __all__ = ["Lower", "refuse_fakes"]
@@ -52,12 +52,12 @@ class Lower(Pass):
             raise module.error(f"cannot be lowered: the target '{target.name}' has no patterns")
         if target.level == "materialised":
             refuse_fakes(module, self.name)
-        phases = target.patterns(target.in_mode(str(module.attr("qir.mode", ""))))
+        phases = target.in_mode(str(module.attr("qir.mode", ""))).phases()
         if self.profile and target.runtime is not None:
             target.runtime.check_profile(self.profile)
             module.attributes["qir.profile"] = StringAttr(self.profile)
         changed = bool(self.profile)
-        for phase in [phases] if isinstance(phases, PatternSet) else phases:
+        for phase in phases:
             changed = apply_patterns(module, phase, ctx, name=self.name) or changed
         changed = drop_unused_quantizers(module) or changed
         found = [d for op in module.walk() if (d := left_over(op, target)) is not None]

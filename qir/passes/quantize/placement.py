@@ -164,13 +164,13 @@ class Placement:
             if not plan.rule.fused or len(plan.op.results) != 1 or not plan.op.result.has_one_use():
                 continue
             user = plan.op.result.users[0]
-            fused = next((f for f in plan.rule.fused if user.name == f"onnx.{f.op}" or user.name == f.op), None)
+            fused = plan.rule.fuses(user)
             if (
                 fused is not None
                 and user.parent is self.block
                 and user.operands[0] is plan.op.result
                 and self.selection.reason(user) is None
-                and all(c.holds(user) for c in fused.where)
+                and fused.holds(user)
             ):
                 plan.results = user.results
                 self._fused[user] = plan

@@ -72,8 +72,7 @@ def _behind_float(op: Operation, placement: Placement) -> bool:
     before = op.operands[0].defining_op
     if before is None or before not in placement.left:
         return False
-    short = op.name.removeprefix("onnx.")
-    return any(f.op in (short, op.name) for rule in placement.target.rules_for(before.name) for f in rule.fused)
+    return any(rule.fuses(op) is not None for rule in placement.target.rules_for(before.name))
 
 
 def _within_a_kernel(op: Operation, placement: Placement) -> bool:

@@ -13,7 +13,8 @@ from qir.ir.records import Record, records
 from qir.numerics.scheme import Granularity, Scheme
 from qir.passes.lower.groups import Emitter, Group, group_patterns, record
 from qir.rewrite import PatternSet, RewritePattern, Rewriter
-from qir.target import _REGISTERED, Bias, Data, Fused, Rule, Target, Weight, register_target
+from qir.target import Bias, Data, Fused, Rule, Target, Weight, register_target
+from qir.target.registry import _REGISTERED
 
 TOY = records(
     "toy",

@@ -10,7 +10,8 @@ from qir.interpreter import Plan
 from qir.ir import Context, QirError, verify
 from qir.passes import run_pipeline
 from qir.rewrite import PatternSet
-from qir.target import _REGISTERED, Target
+from qir.target import Target
+from qir.target.registry import _REGISTERED
 from qir.text import parse_module, print_module
 
 NET = """

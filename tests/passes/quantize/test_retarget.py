@@ -46,10 +46,10 @@ def chips() -> Iterator[None]:
     }.items():  # fmt: skip
         register_target(attrs.evolve(sheet, name=name, **{"pipeline": "", **changes}))
     yield
-    from qir import target
+    from qir.target import registry
 
     for name in ("same", "symmetric", "pow2", "per-tensor", "dynamic", "sigmoid", "modes"):
-        del target._REGISTERED[name]
+        del registry._REGISTERED[name]
 
 
 def network(seed: int) -> str:

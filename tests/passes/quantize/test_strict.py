@@ -11,7 +11,8 @@ import pytest
 from qir.ir import Context, QirError
 from qir.numerics.scheme import Scheme
 from qir.passes import run_pipeline
-from qir.target import _REGISTERED, Data, Fused, Rule, Target, Weight, attribute_is, register_target
+from qir.target import Data, Fused, Rule, Target, Weight, attribute_is, register_target
+from qir.target.registry import _REGISTERED
 from qir.text import parse_module, print_module
 
 A, W = Data("a"), Weight("w", axis=0)
