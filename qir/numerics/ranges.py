@@ -73,7 +73,7 @@ def _zero_point(lo: Tensor, scale: Tensor, scheme: Scheme) -> Tensor | None:
 
 
 def params_to_range(scale: Any, zero: Any, scheme: Scheme) -> tuple[Tensor, Tensor]:
-    """The range that a scale (float32) and a zero point (None: the fixed one) reach: the other way of `range_to_params`.
+    """The range that a scale (float32) and a zero point (None: the fixed one) reach: `range_to_params` the other way.
 
     Affine: ``lo = (qmin - z) * s``, ``hi = (qmax - z) * s``. Symmetric: what the larger side of the scale was taken
     from on both sides, ``-127 s`` to ``127 s`` for i8, whose -128 stays free. `range_to_params` of it with the same

@@ -11,7 +11,7 @@ from qir.numerics.codec import storage_dtype
 from qir.numerics.rounding import round_
 from qir.numerics.scheme import Scheme
 
-__all__ = ["requantize", "scaled_sums", "truncated_codes"]
+__all__ = ["fused_multiply_add", "requantize", "scaled_sums", "truncated_codes"]
 
 
 def requantize(acc: Tensor, multiplier: Any, zero: Any, scheme: Scheme, mode: str | None = None) -> Tensor:
@@ -30,16 +30,21 @@ def requantize(acc: Tensor, multiplier: Any, zero: Any, scheme: Scheme, mode: st
     return q.add_(z).clamp_(scheme.qmin, scheme.qmax).to(storage_dtype(scheme))
 
 
+def fused_multiply_add(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """``fl(a * b + c)`` of float32, rounded once.
+
+    Through float64, which holds the product exactly; its sum is rounded before the result is, which shows once in 2**29
+    numbers.
+    """
+    return (a.to(torch.float64) * b.to(torch.float64) + c.to(torch.float64)).to(torch.float32)
+
+
 def scaled_sums(acc: Tensor, multiplier: Tensor, bias: Tensor | None = None, fused: bool = False) -> Tensor:
-    """``fl(fl(float(acc) * m) + b)`` in float32, or with `fused` ``fl(float(acc) * m + b)``, rounded once, as processors
-    with a fused multiply-add have it (through float64, which holds the product exactly; its sum is rounded before the
-    result is, which shows once in 2**29 numbers)."""
+    """``fl(fl(float(acc) * m) + b)`` in float32; with `fused` the product is not rounded (`fused_multiply_add`)."""
     v = acc.to(torch.float32)
     if bias is None:
         return v * multiplier
-    if not fused:
-        return v * multiplier + bias
-    return (v.to(torch.float64) * multiplier.to(torch.float64) + bias.to(torch.float64)).to(torch.float32)
+    return fused_multiply_add(v, multiplier, bias) if fused else v * multiplier + bias
 
 
 def truncated_codes(v: Tensor, qmin: int, qmax: int) -> Tensor:

@@ -20,6 +20,7 @@ from qir.interpreter.kernels.quantized_products import requantized
 from qir.interpreter.node import Node
 from qir.interpreter.registry import Kernel, kernel
 from qir.interpreter.windows import window_sums
+from qir.numerics.requantize import fused_multiply_add as fma
 
 __all__ = ["logistic"]
 
@@ -32,11 +33,6 @@ def _centred(q: Tensor, zero: Tensor | None) -> Tensor:
 def _reals(q: Tensor, scale: Tensor, zero: Tensor | None) -> Tensor:
     """``fl(float(q - z) * s)``."""
     return _centred(q, zero).to(torch.float32) * scale.reshape(())
-
-
-def _fma(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """``fl(a * b + c)``, rounded once: the product of two float32 is exact in float64."""
-    return (a.to(torch.float64) * b.to(torch.float64) + c.to(torch.float64)).to(torch.float32)
 
 
 # ---------------------------------------------------------------- two operands
@@ -53,7 +49,7 @@ def _add(node: Node) -> Kernel:
     ) -> Tensor:  # fmt: skip
         ra, rb = a_scale / y_scale, b_scale / y_scale
         fix = y_zero.to(torch.float32) - (ra * a_zero.to(torch.float32) + rb * b_zero.to(torch.float32))
-        value = _fma(a.to(torch.float32), ra, _fma(b.to(torch.float32), rb, fix))
+        value = fma(a.to(torch.float32), ra, fma(b.to(torch.float32), rb, fix))
         return store(value, None, y_zero.dtype)
 
     return run
@@ -105,7 +101,7 @@ def logistic(x: Tensor) -> Tensor:
     def horner(coefficients: Sequence[float]) -> Tensor:
         value = torch.full_like(x, coefficients[0])
         for coefficient in coefficients[1:]:
-            value = _fma(value, square, torch.tensor(coefficient, dtype=torch.float32))
+            value = fma(value, square, torch.tensor(coefficient, dtype=torch.float32))
         return value
 
     return (horner(_ALPHA) * x / horner(_BETA) + 0.5).clamp(0.0, 1.0)
