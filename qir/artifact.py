@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from qir.dialects.func import main_function
 from qir.interpreter import Plan, as_array
-from qir.interpreter.lookup import result_names
+from qir.interpreter.inputs import argument_name
+from qir.interpreter.lookup import port_names
 from qir.ir import Context, IntegerType, Operation, StringAttr, TensorType, fail
 from qir.ir.tensors import numpy_dtype
 from qir.passes import run_pipeline
@@ -133,8 +134,7 @@ def try_artifact(
 def _check_shapes(module: ModuleOp, runtime: str, results: Arrays) -> None:
     """Whether all outputs are there, each of the rank and the sizes that the module states."""
     main = main_function(module)
-    values = main.return_op.operands
-    for name, value in zip(result_names(main, values), values, strict=True):
+    for name, value in zip(port_names(main)[1], main.return_op.operands, strict=True):
         if name not in results:
             raise module.error(
                 f"the artifact that was written has no output '{name}'", f"its outputs are {', '.join(results)}"
@@ -227,7 +227,7 @@ def make_sample(module: ModuleOp, given: Arrays) -> dict[str, NDArray[Any]]:
     rng = np.random.default_rng(0)
     sample = {}
     for arg in main.body.args:
-        name = arg.name or f"input_{arg.index}"
+        name = argument_name(arg)
         if not isinstance(arg.type, TensorType) or arg.type.shape is None:
             if name in given:
                 sample[name] = given[name]

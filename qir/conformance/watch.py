@@ -129,9 +129,9 @@ class Watch:
 
 
 def _names(func: FuncOp) -> Sequence[str]:
-    from qir.interpreter.lookup import result_names
+    from qir.interpreter.lookup import port_names
 
-    return result_names(func, func.return_op.operands)
+    return port_names(func)[1]
 
 
 def _kind(op: Operation) -> str:

@@ -12,8 +12,7 @@ import torch
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.func import FuncOp, main_function
 from qir.dialects.qsim import AXES, IO, QuantizerOp
-from qir.interpreter.inputs import argument_name
-from qir.interpreter.lookup import result_names
+from qir.interpreter.lookup import port_names
 from qir.interpreter.quantizers import quantizer_parameters
 from qir.ir import Attribute, DenseArrayAttr, SymbolRefAttr, SymbolTable, fail
 from qir.numerics import codes_from_numpy, codes_to_numpy, decode, encode
@@ -24,8 +23,7 @@ __all__ = ["decode_outputs", "encode_inputs", "integer_io"]
 def integer_io(module: ModuleOp) -> tuple[dict[str, QuantizerOp], dict[str, QuantizerOp]]:
     """The quantizers of the inputs and of the outputs that are codes, by name. Raises QirError where one is missing."""
     func = main_function(module)
-    inputs = [argument_name(arg) for arg in func.body.args]
-    outputs = result_names(func, func.return_op.operands)
+    inputs, outputs = port_names(func)
     return (
         dict(_named(module, func, inputs, [func.arg_attr(i, IO) for i in range(len(inputs))])),
         dict(_named(module, func, outputs, [func.res_attr(i, IO) for i in range(len(outputs))])),
@@ -83,8 +81,7 @@ def decode_outputs(module: ModuleOp, outputs: Mapping[str, Any]) -> dict[str, An
 def _orders(module: ModuleOp) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
     """The order of the axes of the inputs and of the outputs that have another one than the model's, by name."""
     func = main_function(module)
-    inputs = [argument_name(arg) for arg in func.body.args]
-    outputs = result_names(func, func.return_op.operands)
+    inputs, outputs = port_names(func)
     given = {name: func.arg_attr(i, AXES) for i, name in enumerate(inputs)}
     taken = {name: func.res_attr(i, AXES) for i, name in enumerate(outputs)}
     return _numbers(given), _numbers(taken)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from qir.dialects.func import main_function
+from qir.dialects.func import FuncOp, main_function
 from qir.interpreter.functions import FUNCTION_ENTRY, callee_of
+from qir.interpreter.inputs import argument_name
 from qir.interpreter.node import Settings, describe
 from qir.interpreter.registry import Entry, find_kernel
 from qir.ir import Block, Operation, QirError, SymbolTable, Trait, Value, fail, is_absent
 
 __all__ = [
     "captured_by", "entry_block", "entry_of", "find_function", "is_absent", "no_kernels", "ops_to_run", "opset_of",
-    "opsets_of", "result_names", "symbols_of", "value_name",
+    "opsets_of", "port_names", "result_names", "symbols_of", "value_name",
 ]  # fmt: skip
 
 NEWEST = 1 << 30
@@ -111,6 +112,11 @@ def no_kernels(ops: Sequence[Operation], settings: Settings) -> QirError:
 def value_name(value: Value, index: int) -> str:
     """A value's own name, else ``result<index>``."""
     return value.name if value.name is not None else f"result{index}"
+
+
+def port_names(func: FuncOp) -> tuple[list[str], list[str]]:
+    """The names of a function's inputs and of its outputs: by these a plan is fed, and gives its results."""
+    return [argument_name(arg) for arg in func.body.args], result_names(func, func.return_op.operands)
 
 
 def result_names(function: Operation, results: Sequence[Value]) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import qir
-from qir.artifact import Agreement, agreement, make_sample, simulate
+from qir.artifact import Agreement, agreement, interpret, make_sample, simulate
 from qir.ir import Context, QirError
 from qir.target import Artifact, Runtime, Target
 
@@ -113,3 +113,12 @@ def test_simulation_follows_what_the_runtime_does_on_load() -> None:
     assert np.array_equal(simulate(qir.parse(MODULE), target, given)["y"], given["x"])
     with pytest.raises(QirError, match="no-such-pass"):
         simulate(qir.parse(MODULE), loads, given)
+
+
+def test_inputs_without_a_name_are_sampled_by_the_name_that_the_interpreter_gives_them() -> None:
+    text = """func.func @main(%0: tensor<2xf32>) -> tensor<2xf32> {
+      %y = onnx.Neg(%0) : (tensor<2xf32>) -> tensor<2xf32>
+      return %y : tensor<2xf32>
+    }"""
+    module = qir.parse(text)
+    assert list(interpret(module, make_sample(module, {}))) == ["y"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qir.dialects.func import FuncOp
-from qir.interpreter.lookup import result_names
+from qir.interpreter.lookup import port_names
 from qir.ir import Value
 
 __all__ = ["Names", "ValueNames"]
@@ -33,11 +33,11 @@ class ValueNames(Names):
 
     def __init__(self, function: FuncOp, longest: int = 200) -> None:
         super().__init__(longest)
-        results = function.return_op.operands
+        inputs, outputs = port_names(function)
         self.names: dict[Value, str] = {}
         for value, name in (
-            *zip(results, result_names(function, results), strict=True),
-            *((arg, arg.name or f"input{arg.index}") for arg in function.body.args),
+            *zip(function.return_op.operands, outputs, strict=True),
+            *zip(function.body.args, inputs, strict=True),
         ):
             if name.split() != [name] or len(name) > longest:
                 raise function.error(f"cannot be written: the name '{name}' has spaces or is too long", "rename it")

@@ -8,8 +8,7 @@ import attrs
 
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.func import main_function
-from qir.interpreter.inputs import argument_name
-from qir.interpreter.lookup import result_names, symbols_of
+from qir.interpreter.lookup import port_names, symbols_of
 from qir.interpreter.plain import clamp_codes
 from qir.interpreter.quantizers import Quantization, quantization_of
 from qir.ir import TensorType, Value, is_absent
@@ -92,7 +91,8 @@ def program_of(module: ModuleOp) -> Program:
             slots[known] = attrs.evolve(slots[known], quantization=quantization)
         return known
 
-    inputs = tuple((argument_name(arg), slot(arg)) for arg in main.body.args)
+    fed, given = port_names(main)
+    inputs = tuple(zip(fed, map(slot, main.body.args), strict=True))
     lines = []
     for op in main.body:
         if op is main.body.terminator or op.name in ("onnx.Constant", "onnx.NoValue"):
@@ -106,8 +106,7 @@ def program_of(module: ModuleOp) -> Program:
         reads, writes = numbers[: len(op.operands)], [n for n in numbers[len(op.operands) :] if n is not None]
         result = slots[writes[0]].quantization if writes else None
         lines.append(Line(op, tuple(reads), tuple(writes), _parameters(op, result)))
-    results = main.body.terminator.operands if main.body.terminator is not None else ()
-    outputs = tuple(zip(result_names(main, results), map(slot, results), strict=True))
+    outputs = tuple(zip(given, map(slot, main.return_op.operands), strict=True))
     return Program(tuple(slots), inputs, outputs, tuple(lines))
 
 

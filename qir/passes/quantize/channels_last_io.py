@@ -11,13 +11,12 @@ from qir.dialects.func import FuncOp, main_function
 from qir.dialects.qsim import AXES
 from qir.ir import ArrayAttr, Attribute, Builder, Context, Operation, StringAttr, TensorType, Value, integer_array
 from qir.passes.base import Pass, option
+from qir.passes.lower.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, transposed_type
 from qir.passes.quantize.quantize_io import NAME, chosen
 from qir.passes.registry import register_pass
 
 __all__ = ["ChannelsLastIo"]
 
-TO_LAST = (0, 2, 3, 1)
-TO_FIRST = (0, 3, 1, 2)
 DIMS = "onnx.dims"
 
 
@@ -37,15 +36,13 @@ class ChannelsLastIo(Pass):
     outputs: tuple[str, ...] = option(("*",), "which outputs: names or globs")
 
     def run(self, module: Operation, ctx: Context) -> bool:
-        from qir.interpreter.inputs import argument_name
-        from qir.interpreter.lookup import result_names
+        from qir.interpreter.lookup import port_names
 
         assert isinstance(module, ModuleOp)
         func = main_function(module)
-        names = [argument_name(arg) for arg in func.body.args]
-        outputs = result_names(func, func.return_op.operands)
+        inputs, outputs = port_names(func)
         changed = 0
-        for index in chosen(func, "input", self.inputs, names):
+        for index in chosen(func, "input", self.inputs, inputs):
             changed += _input(func, index, ctx)
         for index in chosen(func, "output", self.outputs, outputs):
             changed += _output(func, index, outputs[index], ctx)
@@ -62,17 +59,12 @@ def _transpose(x: Value, perm: tuple[int, ...], type: TensorType, builder: Build
     return builder.insert(ctx.create_op("onnx.Transpose", [x], [type], {"perm": integer_array(perm)})).results[0]
 
 
-def _last(type: TensorType) -> TensorType:
-    assert type.shape is not None
-    return type.with_shape(tuple(type.shape[axis] for axis in TO_LAST))
-
-
 def _dims(names: Attribute | None) -> ArrayAttr | None:
     """The names of dimensions in their new order."""
     if not isinstance(names, ArrayAttr):
         return None
     held = [*names.values, *[StringAttr("")] * (4 - len(names.values))]
-    moved = [held[axis] for axis in TO_LAST]
+    moved = [held[axis] for axis in TO_CHANNELS_LAST]
     while moved and moved[-1] == StringAttr(""):
         moved.pop()
     return ArrayAttr(tuple(moved))
@@ -85,12 +77,12 @@ def _input(func: FuncOp, index: int, ctx: Context) -> bool:
     type = arg.type
     assert isinstance(type, TensorType)
     users = list(arg.uses)
-    inside = _transpose(arg, TO_FIRST, type, Builder(func.body, func.body.first, arg.location), ctx)
+    inside = _transpose(arg, TO_CHANNELS_FIRST, type, Builder(func.body, func.body.first, arg.location), ctx)
     for user in dict.fromkeys(users):
         user.set_operands([inside if value is arg else value for value in user.operands])
-    arg.type = _last(type)
+    arg.type = transposed_type(type, TO_CHANNELS_LAST)
     func.set_arg_attr(index, DIMS, _dims(func.arg_attr(index, DIMS)))
-    func.set_arg_attr(index, AXES, integer_array(TO_LAST))
+    func.set_arg_attr(index, AXES, integer_array(TO_CHANNELS_LAST))
     return True
 
 
@@ -100,9 +92,10 @@ def _output(func: FuncOp, index: int, name: str, ctx: Context) -> bool:
     if not _is_image(value) or func.res_attr(index, AXES) is not None:
         return False
     assert isinstance(value.type, TensorType)
-    outside = _transpose(value, TO_LAST, _last(value.type), Builder.at(returned), ctx)
+    last = transposed_type(value.type, TO_CHANNELS_LAST)
+    outside = _transpose(value, TO_CHANNELS_LAST, last, Builder.at(returned), ctx)
     returned.set_operand(index, outside)
     func.set_res_attr(index, DIMS, _dims(func.res_attr(index, DIMS)))
-    func.set_res_attr(index, AXES, integer_array(TO_LAST))
+    func.set_res_attr(index, AXES, integer_array(TO_CHANNELS_LAST))
     func.set_res_attr(index, NAME, StringAttr(name))
     return True

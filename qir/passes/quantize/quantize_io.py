@@ -39,13 +39,11 @@ class QuantizeIo(Pass):
     outputs: tuple[str, ...] = option(("*",), "which outputs: names or globs")
 
     def run(self, module: Operation, ctx: Context) -> bool:
-        from qir.interpreter.inputs import argument_name
-        from qir.interpreter.lookup import result_names
+        from qir.interpreter.lookup import port_names
 
         assert isinstance(module, ModuleOp)
         func = main_function(module)
-        inputs = [argument_name(arg) for arg in func.body.args]
-        outputs = result_names(func, func.return_op.operands)
+        inputs, outputs = port_names(func)
         changed = 0
         for kind, wanted, names in (("input", self.inputs, inputs), ("output", self.outputs, outputs)):
             for index in chosen(func, kind, wanted, names):
