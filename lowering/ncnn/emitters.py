@@ -10,11 +10,11 @@ import numpy as np
 from qir.ir import IntegerType, TensorType, Value, dense_from_numpy, f32
 from qir.numerics.winograd import overflowing_channels
 from qir.passes.lower import planes
-from qir.passes.lower.batchless import Batchless, attribute, either, exponent, layer, sample_axes, sample_axis, type_of
+from qir.passes.lower.batchless import Batchless, attribute, either, exponent, layer, sample_axes, sample_axis
 from qir.passes.lower.groups import Emitter, Group, record
 from qir.passes.lower.plain import window
-from qir.passes.lower.reading import array_of, shape_of
-from qir.rewrite import Rewriter
+from qir.passes.lower.reading import shape_of, type_of
+from qir.rewrite import Rewriter, constant_array
 
 __all__ = ["BLOBS", "EMITTERS", "NO_WINOGRAD", "POWERS", "REDUCE", "UNARY", "runs_winograd"]
 
@@ -45,8 +45,8 @@ def runs_winograd(parameter: Callable[[str], Any], groups: int, shape: Sequence[
 def _conv(group: Group, rewriter: Rewriter) -> Value | None:
     """Convolution, or ConvolutionDepthWise where there are groups."""
     op, bias = group.op, [v for v in group.operands[2:] if v is not None]
-    weights, frame, found = array_of(group.operands[1]), planes.plane_window(op), window(op)
-    if weights is None or frame is None or any(array_of(v) is None for v in bias):
+    weights, frame, found = constant_array(group.operands[1]), planes.plane_window(op), window(op)
+    if weights is None or frame is None or any(constant_array(v) is None for v in bias):
         return None
     groups, (dilation_h, dilation_w) = found["group"], found["dilations"]
     given = {"num_output": len(weights), "bias_term": len(bias), "weight_data_size": weights.size, "featmask": 0,
@@ -68,7 +68,7 @@ def _conv(group: Group, rewriter: Rewriter) -> Value | None:
 def _product(group: Group, rewriter: Rewriter) -> Value | None:
     """InnerProduct on integers; in float Gemm, for InnerProduct has half-precision weights; MatMul for two blobs."""
     op, (a, b, c) = group.op, (*group.operands, None)[:3]
-    weights, bias, sizes = array_of(b), array_of(c), shape_of(group.result)
+    weights, bias, sizes = constant_array(b), constant_array(c), shape_of(group.result)
     if weights is None or a is None or b is None or weights.ndim != 2 or len(shape_of(a)) not in (2, 3):
         return None if op.name == "onnx.Gemm" else BLOBS.emit_matmul(group, rewriter)
     rows, element = np.ascontiguousarray(weights if op.attr("transB", 0) else weights.T), type_of(b).element

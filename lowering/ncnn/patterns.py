@@ -10,8 +10,7 @@ from qir.numerics.winograd import overflowing_channels
 from qir.passes.lower.blobs import AbsorbEncode, Handover, SplitFanout, check_blobs
 from qir.passes.lower.groups import group_patterns
 from qir.passes.lower.neighbours import ComposeShapes, FuseBias
-from qir.passes.lower.reading import array_of
-from qir.rewrite import PatternSet
+from qir.rewrite import PatternSet, constant_array
 from qir.target import Target
 
 __all__ = ["CODES", "lowering_patterns", "verify_lowered"]
@@ -53,7 +52,7 @@ def verify_lowered(module: ModuleOp, ctx: Context) -> None:
     for op in module.walk():
         if isinstance(op, RecordOp) and op.name in CONVOLUTIONS and _term(op):
             groups = op.parameter("group") if op.name == CONVOLUTIONS[1] else 1
-            codes = array_of(op.operands[1])
+            codes = constant_array(op.operands[1])
             why = "" if codes is None else overflowing_channels(codes)
             if codes is not None and why and runs_winograd(op.parameter, groups, codes.shape):
                 said = f"{op.name} may overflow in ncnn's Winograd kernel: {why}"

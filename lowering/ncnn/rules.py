@@ -10,7 +10,8 @@ from __future__ import annotations
 from qir.datasheet import BOUNDS_KNOWN, computed, constant_or_absent, rank_is
 from qir.ir import Operation
 from qir.numerics.scheme import Granularity, Scheme
-from qir.passes.lower.reading import array_of, shape_of
+from qir.passes.lower.reading import shape_of
+from qir.rewrite import constant_array
 from qir.target import Axis, Constraint, Data, Fused, Rule, Weight, attribute_is
 
 __all__ = ["MODES", "RULES", "SCHEMES"]
@@ -31,7 +32,7 @@ MODES = {"weights": _blocks("i8", 127), "weights4": _blocks("i4", 7)}
 
 def _column_bias(op: Operation) -> bool:
     """A constant of one number per column, whose leading sizes may be 1, or none."""
-    bias = array_of(op.operands[2]) if len(op.operands) > 2 else None
+    bias = constant_array(op.operands[2]) if len(op.operands) > 2 else None
     return len(op.operands) < 3 or (bias is not None and (bias.size,) == shape_of(op.results[0])[-1:])
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qir.dialects.qsim import FakeOp
 from qir.ir import Operation, TensorType, Value
-from qir.target import constant_of
+from qir.rewrite import constant_of
 
 __all__ = ["Product", "product_of", "sensitivity"]
 

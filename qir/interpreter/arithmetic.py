@@ -173,9 +173,8 @@ def _product(node: Node, choose: Choice) -> Kernel:
 
     def run(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         if not plans:
-            span = int(x_.scheme.qmin), int(x_.scheme.qmax)
             wide = x_.scheme.bits > 8
-            plans.append(integer_matmul(w.T, x_zero=int(x_.zero), x_range=span, bias=b, wide=wide))
+            plans.append(integer_matmul(w.T, x_zero=int(x_.zero), x_range=x_.codes, bias=b, wide=wide))
         return _stored(node, y_, rescale(plans[0](rows(x, w)), factor, how), how)
 
     return run
@@ -303,7 +302,7 @@ def _table(node: Node, op_type: str) -> Kernel:
     if found is None:
         return function
     x_, y_ = found
-    low, high = int(x_.scheme.qmin), int(x_.scheme.qmax)
+    low, high = x_.codes
     table = _stored(node, y_, k.table_of(function, x_, y_, low, high))
     return lambda x: table[x.to(I64) - low]
 
@@ -367,8 +366,8 @@ def register_arithmetic(names: Mapping[str, str], choose: Choice) -> None:
     """Register the kernels of a target's records, called by what they do.
 
     conv, depthwise, product, matmul, add, sub, mul, quantize (requantize for codes), dequantize, leaky, sigmoid, tanh,
-    gelu, softmax, mean, max_pool, average_pool, depth_to_space,
-    resize_nearest; in float alone resize_linear, sum, relu6 and those of `FLOATS`.
+    gelu, softmax, mean, max_pool, average_pool, depth_to_space, resize_nearest; in float alone resize_linear, sum,
+    relu6 and those of `FLOATS`.
     """
     builders: dict[str, Callable[[Node], Kernel]] = {
         "conv": lambda node: _conv(node, choose, False),

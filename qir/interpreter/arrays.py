@@ -113,7 +113,7 @@ def code_sums(node: Node, depthwise: bool, x_: Quantization) -> Callable[..., Te
         key = tuple(x.shape[1:])
         if key not in plans:
             plans[key] = integer_conv(
-                w, wide=x_.scheme.bits > 8, x_zero=int(x_.zero), x_range=(int(x_.scheme.qmin), int(x_.scheme.qmax)), bias=bias, strides=strides,
+                w, wide=x_.scheme.bits > 8, x_zero=int(x_.zero), x_range=x_.codes, bias=bias, strides=strides,
                 pads=_pads(node, w.shape[2:], dilations, key[1:]), dilations=dilations, groups=key[0] // w.shape[1],
             )  # fmt: skip
         return _last(plans[key](x))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,9 +15,24 @@ from qir.interpreter.registry import Kernel, kernel
 __all__ = ["register_blobs"]
 
 
-def register_blobs(blobs: Any, absent: int) -> None:
-    """Register the kernels of a `Batchless`'s records; sizes that a reshape does not have are `absent`."""
-    axes: Mapping[int, str] = blobs.axes
+class Blobs(Protocol):
+    """The tables of a target's records, as `qir.passes.lower.batchless.Batchless` describes them."""
+
+    @property
+    def names(self) -> Mapping[str, str]: ...
+    @property
+    def kinds(self) -> Mapping[str, int]: ...
+    @property
+    def reverse(self) -> Mapping[int, int]: ...
+    @property
+    def orders(self) -> Mapping[int, Sequence[str]]: ...
+    @property
+    def axes(self) -> Mapping[int, str]: ...
+
+
+def register_blobs(blobs: Blobs, absent: int) -> None:
+    """Register the kernels of a target's records; sizes that a reshape does not have are `absent`."""
+    axes = blobs.axes
     kinds = {code: name for name, code in blobs.kinds.items()}
     exchanged = {code: kinds[kind] for kind, code in blobs.reverse.items()}
 

@@ -76,7 +76,7 @@ def _constants(node: Node) -> tuple[Tensor, dict[str, Any]]:
         raise node.error("has a weight or bias that is no constant", "the data sheet asks for it: Weight, Bias")
     x, w = known(node, 0), known(node, 1)
     codes = {
-        "x_zero": int(x.zero), "x_range": (int(x.scheme.qmin), int(x.scheme.qmax)),
+        "x_zero": int(x.zero), "x_range": x.codes,
         "weight_zero": w.zero if w.zero.dim() else int(w.zero), "bias": node.constant(2),
     }  # fmt: skip
     return weight, codes

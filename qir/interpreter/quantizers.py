@@ -34,6 +34,11 @@ class Quantization:
     axis: int | None
 
     @property
+    def codes(self) -> tuple[int, int]:
+        """The smallest and the largest code."""
+        return int(self.scheme.qmin), int(self.scheme.qmax)
+
+    @property
     def exponent(self) -> int:
         """The e of a scale that is ``2**e``. Raises QirError for scales per channel, and for other numbers."""
         fraction, exponent = math.frexp(float(self.scale)) if self.scale.dim() == 0 else (0.0, 0)

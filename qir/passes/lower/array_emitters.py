@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from qir.datasheet import NEAREST_BELOW
+from qir.datasheet import NEAREST_BELOW, clamp_bounds
 from qir.ir import Value
 from qir.numerics.scheme import Scheme
-from qir.passes.lower.arrays import Arrays, sizes_of, type_of
+from qir.passes.lower.arrays import Arrays
 from qir.passes.lower.groups import Emitter, Group
 from qir.passes.lower.layout import TO_CHANNELS_LAST
 from qir.passes.lower.parts import bias_of, clamp_name
-from qir.passes.lower.plain import clamp_bounds, window
+from qir.passes.lower.plain import window
+from qir.passes.lower.reading import shape_of, type_of
 from qir.rewrite import Rewriter, constant_array
 
 __all__ = ["array_emitters"]
@@ -41,7 +42,7 @@ def _conv(group: Group, rw: Rewriter, a: Arrays, bias_scheme: Scheme) -> Value |
     attributes = {**image[1], "fused_activation_function": act, "dilation_h_factor": found["dilations"][0],
                   "dilation_w_factor": found["dilations"][1]}  # fmt: skip
     name, perm = "conv", (0, 2, 3, 1)
-    if found["group"] > 1 and found["group"] == sizes_of(x)[1]:
+    if found["group"] > 1 and found["group"] == shape_of(x)[1]:
         name, perm = "depthwise", (1, 2, 3, 0)
         attributes["depth_multiplier"] = filters.shape[0] // found["group"]
     weight = a.constant(rw, filters.transpose(perm), w)
@@ -64,7 +65,7 @@ def _product(group: Group, rw: Rewriter, a: Arrays, bias_scheme: Scheme) -> Valu
     by_x, by_w = group.quantizers[:2]
     return a.emit(rw, "product", [x, a.constant(rw, w, b), bias], type_of(group.result),
                   [by_x, by_w, bias_by, *group.outputs], fused_activation_function=act,
-                  keep_num_dims=len(sizes_of(x)) != 2,
+                  keep_num_dims=len(shape_of(x)) != 2,
                   asymmetric_quantize_inputs=by_x is None and by_w is not None)  # fmt: skip
 
 
@@ -113,7 +114,7 @@ def _clip(group: Group, rw: Rewriter, a: Arrays) -> Value | None:
 def _depth_to_space(group: Group, rw: Rewriter, a: Arrays) -> Value | None:
     """Channels are (row, column, channel), as in DCR; with one channel behind it CRD is the same."""
     x, block, name = group.operands[0], int(group.op.attr("blocksize")), group.quantizers[0]
-    if x is None or (group.op.attr("mode", "DCR") == "CRD" and sizes_of(x)[1] != block * block):
+    if x is None or (group.op.attr("mode", "DCR") == "CRD" and shape_of(x)[1] != block * block):
         return None
     image = a.transposed(rw, x, TO_CHANNELS_LAST, name)
     return a.from_image(group, rw, "depth_to_space", [image], [name], block_size=block)
@@ -123,10 +124,10 @@ def _resize(group: Group, rw: Rewriter, a: Arrays) -> Value | None:
     """To sizes that are known: the nearest pixel below, or linear between pixels with three ways to place them."""
     op, x, name = group.op, group.operands[0], group.quantizers[0]
     mode, how = op.attr("mode", "nearest"), op.attr("coordinate_transformation_mode", "half_pixel")
-    sizes = sizes_of(group.result)
+    sizes = shape_of(group.result)
     nearest = NEAREST_BELOW.holds(op)
     linear = mode == "linear" and how in ("half_pixel", "asymmetric", "align_corners") and not op.attr("antialias", 0)
-    whole = x is not None and len(sizes) == 4 and None not in sizes[2:] and sizes[:2] == sizes_of(x)[:2]
+    whole = x is not None and len(sizes) == 4 and None not in sizes[2:] and sizes[:2] == shape_of(x)[:2]
     if x is None or not whole or not (nearest or linear):
         return None
     given = {"size": sizes[2:], "half_pixel_centers": how == "half_pixel", "align_corners": how == "align_corners"}

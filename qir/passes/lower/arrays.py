@@ -19,35 +19,16 @@ from qir.ir.tensors import numpy_dtype
 from qir.passes.lower.groups import Group, record
 from qir.passes.lower.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, Layout, transposed_type
 from qir.passes.lower.plain import window
+from qir.passes.lower.reading import axis_of, integers, shape_of, type_of
 from qir.rewrite import Rewriter, constant_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Arrays", "ints_of", "sizes_of", "type_of"]
+__all__ = ["Arrays"]
 
 WHOLE = (1 << 31) - 1
 """The end of a slice that goes to the end of an axis of unknown size."""
-
-
-def type_of(value: Value | None) -> TensorType:
-    """The type of a tensor that is there."""
-    assert value is not None and isinstance(value.type, TensorType)
-    return value.type
-
-
-def sizes_of(value: Value | None) -> tuple[int | None, ...]:
-    """The sizes of a tensor; none where its rank is not known."""
-    return type_of(value).shape or ()
-
-
-def ints_of(group: Group, name: str, index: int) -> list[int] | None:
-    """Integers that are an attribute up to some opset, and a constant operand since; None where they are neither."""
-    if len(group.operands) > index and group.operands[index] is not None:
-        array = constant_array(group.operands[index])
-        return None if array is None else [int(v) for v in array.reshape(-1)]
-    found = group.op.attr(name)
-    return None if found is None else [int(v) for v in found]
 
 
 @attrs.frozen
@@ -86,7 +67,7 @@ class Arrays:
         self, rewriter: Rewriter, x: Value, paddings: Sequence[int], quantizer: str | None, lowest: bool = False
     ) -> Value:
         """`x` with more elements at the ends of its axes: zeros, or the lowest number that there is."""
-        grown = [None if n is None else n + paddings[2 * i] + paddings[2 * i + 1] for i, n in enumerate(sizes_of(x))]
+        grown = [None if n is None else n + paddings[2 * i] + paddings[2 * i + 1] for i, n in enumerate(shape_of(x))]
         type = type_of(x).with_shape(tuple(grown))
         if not lowest:
             return self.emit(rewriter, "pad", [x], type, [quantizer, quantizer], paddings=tuple(paddings))
@@ -113,7 +94,7 @@ class Arrays:
         window's numbers, which those of SAME are not.
         """
         x, name, op = group.operands[0], group.quantizers[0], group.op
-        sizes, out = sizes_of(x)[2:], sizes_of(op.results[0])[2:]
+        sizes, out = shape_of(x)[2:], shape_of(op.results[0])[2:]
         if x is None or len(sizes) != 2 or (None in sizes and op.attr("auto_pad", "NOTSET").startswith("SAME")):
             return None
         found = window(op)
@@ -157,11 +138,11 @@ class Arrays:
 
     def transpose(self, group: Group, rewriter: Rewriter) -> Value | None:
         x = group.operands[0]
-        perm = group.op.attr("perm") or tuple(range(len(sizes_of(x))))[::-1]
+        perm = group.op.attr("perm") or tuple(range(len(shape_of(x))))[::-1]
         return None if x is None else self.transposed(rewriter, x, perm, group.quantizers[0])
 
     def concat(self, group: Group, rewriter: Rewriter) -> Value | None:
-        axis = int(group.op.attr("axis")) % len(sizes_of(group.result))
+        axis = axis_of(group.op)
         return self.emit(rewriter, "concat", group.operands, type_of(group.result), group.quant, axis=axis)
 
     def split(self, group: Group, rewriter: Rewriter) -> Sequence[Value] | None:
@@ -169,19 +150,19 @@ class Arrays:
         types = [type_of(r) for r in group.results]
         if len({t.shape for t in types}) > 1:
             return None
-        axis = int(group.op.attr("axis", 0)) % len(sizes_of(group.operands[0]))
+        axis = axis_of(group.op, 0)
         attributes = {"axis": axis, "num_splits": len(types)}
         quant = [group.quantizers[0], *group.outputs]
         return record(rewriter, self.names["split"], group.operands[:1], types, attributes, quant).results
 
     def slice(self, group: Group, rewriter: Rewriter) -> Value | None:
         """With positive steps; None for others, and for bounds that are computed or count from an unknown end."""
-        starts, ends = ints_of(group, "starts", 1), ints_of(group, "ends", 2)
-        sizes = sizes_of(group.operands[0])
+        starts, ends = integers(group.op, 1, "starts"), integers(group.op, 2, "ends")
+        sizes = shape_of(group.operands[0])
         if starts is None or ends is None:
             return None
-        axes = ints_of(group, "axes", 3) or list(range(len(starts)))
-        steps = ints_of(group, "steps", 4) or [1] * len(starts)
+        axes = integers(group.op, 3, "axes") or list(range(len(starts)))
+        steps = integers(group.op, 4, "steps") or [1] * len(starts)
         begin, end, strides = [0] * len(sizes), [WHOLE if n is None else n for n in sizes], [1] * len(sizes)
         for axis, start, stop, step in zip(axes, starts, ends, steps, strict=True):
             size = sizes[axis]
@@ -196,10 +177,10 @@ class Arrays:
     def gather(self, group: Group, rewriter: Rewriter) -> Value | None:
         """Constant indices become 32-bit numbers from 0 on."""
         x, indices = group.operands[:2]
-        axis = int(group.op.attr("axis", 0)) % len(sizes_of(x))
+        axis = axis_of(group.op, 0)
         array = constant_array(indices)
         if array is not None and indices is not None:
-            size = sizes_of(x)[axis]
+            size = shape_of(x)[axis]
             if size is None and array.size and array.min() < 0:
                 return None
             indices = rewriter.constant(np.where(array < 0, array + (size or 0), array).astype(np.int32), indices.name)
@@ -208,7 +189,7 @@ class Arrays:
 
     def pad(self, group: Group, rewriter: Rewriter) -> Value | None:
         """With zeros; None for other modes and numbers, and for what crops."""
-        x, pads, value = group.operands[0], ints_of(group, "pads", 1), [*group.operands, None, None][2]
+        x, pads, value = group.operands[0], integers(group.op, 1, "pads"), [*group.operands, None, None][2]
         number = constant_array(value) if value is not None else group.op.attr("value", 0.0)
         plain = group.op.attr("mode", "constant") == "constant" and len(group.operands) < 4
         if x is None or pads is None or min(pads) < 0 or not plain or number is None or np.any(number):
@@ -219,8 +200,8 @@ class Arrays:
 
     def softmax(self, group: Group, rewriter: Rewriter) -> Value | None:
         """Another axis than the last is brought there and back."""
-        x, rank = group.operands[0], len(sizes_of(group.operands[0]))
-        axis = int(group.op.attr("axis", -1)) % rank
+        x, rank = group.operands[0], len(shape_of(group.operands[0]))
+        axis = axis_of(group.op)
         perm = [*(i for i in range(rank) if i != axis), axis]
         if x is None:
             return None
@@ -233,7 +214,7 @@ class Arrays:
         """A reduction. On codes it drops its axes, and a reshape brings them back: kernels with ``keep_dims`` may round
         otherwise."""
         x, result, codes = group.operands[0], type_of(group.result), group.outputs[0] is not None
-        sizes = sizes_of(x)
+        sizes = shape_of(x)
         axes = tuple(sorted(a % len(sizes) for a in axes))
         left = result.with_shape(tuple(n for i, n in enumerate(sizes) if i not in axes))
         quant = [group.quantizers[0], group.outputs[0]]
@@ -249,11 +230,11 @@ class Arrays:
         return self._reduce(group, rewriter, "sum")
 
     def _reduce(self, group: Group, rewriter: Rewriter, name: str) -> Value | None:
-        axes, rank = ints_of(group, "axes", 1), len(sizes_of(group.operands[0]))
+        axes, rank = integers(group.op, 1, "axes"), len(shape_of(group.operands[0]))
         if axes is None and ([*group.operands, None][1] is not None or group.op.attr("noop_with_empty_axes", 0)):
             return None
         return self.reduced(group, rewriter, name, axes or range(rank), bool(group.op.attr("keepdims", 1)))
 
     def spatial_mean(self, group: Group, rewriter: Rewriter) -> Value | None:
         """The mean of an image's pixels, as GlobalAveragePool has it."""
-        return self.reduced(group, rewriter, "mean", range(2, len(sizes_of(group.operands[0]))), True)
+        return self.reduced(group, rewriter, "mean", range(2, len(shape_of(group.operands[0]))), True)

@@ -15,19 +15,13 @@ import numpy as np
 
 from qir.ir import TensorType, Value
 from qir.passes.lower.groups import Emitter, Group, record
-from qir.passes.lower.reading import array_of, axis_of, integers, ranges_of_slice, shape_of
-from qir.rewrite import Rewriter
+from qir.passes.lower.reading import axis_of, integers, ranges_of_slice, shape_of, type_of
+from qir.rewrite import Rewriter, constant_array
 
-__all__ = ["AXES", "Batchless", "attribute", "either", "exponent", "layer", "sample_axes", "sample_axis", "type_of"]
+__all__ = ["AXES", "Batchless", "attribute", "either", "exponent", "layer", "sample_axes", "sample_axis"]
 
 AXES = {1: "w", 2: "hw", 3: "chw", 4: "cdhw"}
 """A blob's axes from the outermost on, as ONNX counts."""
-
-
-def type_of(value: Value) -> TensorType:
-    """The type of a tensor."""
-    assert isinstance(value.type, TensorType)
-    return value.type
 
 
 def layer(name: str, **parameters: Any) -> Emitter:
@@ -55,7 +49,7 @@ def exponent(codes: Mapping[float, int]) -> Callable[[Group], int | None]:
     """The code of a Pow's constant exponent; None for others."""
 
     def parameter(group: Group) -> int | None:
-        held = array_of(group.operands[1])
+        held = constant_array(group.operands[1])
         return None if held is None or held.size != 1 else codes.get(float(held.reshape(())))
 
     return parameter
@@ -97,7 +91,7 @@ def _part(of: Callable[[int, range], int]) -> Callable[[Group], tuple[int, ...] 
 def _fits(value: Value | None, rank: int) -> bool:
     """Whether a value has a blob of `rank` axes; of constants it may have fewer, or a leading 1 more."""
     shape = shape_of(value)
-    if array_of(value) is None:
+    if constant_array(value) is None:
         return len(shape) == rank + 1
     return rank in AXES and (len(shape) <= rank or (len(shape) == rank + 1 and shape[0] == 1))
 
@@ -132,7 +126,7 @@ class Batchless:
         return [self._blob(rewriter, value, rank) for value, rank in zip(values, ranks, strict=True)]
 
     def _blob(self, rewriter: Rewriter, value: Value | None, rank: int) -> Value | None:
-        array = array_of(value)
+        array = constant_array(value)
         if array is None or value is None:
             return value
         sizes = ((1,) * (rank - array.ndim) + array.shape)[-rank:]
@@ -164,18 +158,18 @@ class Batchless:
         (a, b), type = group.operands[:2], type_of(group.result)
         kind = self.kinds[group.op.name.rpartition(".")[2]]
         for x, other, code in ((a, b, kind), (b, a, self.reverse.get(kind, kind))):
-            number = array_of(other)
+            number = constant_array(other)
             if number is not None and number.size == 1 and shape_of(x) == type.shape:
                 parameters = {"op_type": code, "with_scalar": 1, "scalar": float(number.reshape(()))}
                 return record(rewriter, self.names["binary"], [x], type, parameters).result
-        order = (b, a) if array_of(a) is not None and kind not in self.reverse else (a, b)
+        order = (b, a) if constant_array(a) is not None and kind not in self.reverse else (a, b)
         blobs = self.blobs(rewriter, order, [len(type.shape or ()) - 1] * 2)
         return None if blobs is None else record(rewriter, self.names["binary"], blobs, type, {"op_type": kind}).result
 
     def emit_batch_norm(self, group: Group, rewriter: Rewriter) -> Value | None:
         """What was not folded into a convolution: x · a + b for each channel."""
         x, *held = group.operands[:5]
-        arrays, rank = [array_of(v) for v in held], len(shape_of(x)) - 1
+        arrays, rank = [constant_array(v) for v in held], len(shape_of(x)) - 1
         if len(arrays) < 4 or any(a is None for a in arrays) or rank not in AXES or len(group.op.results) > 1:
             return None
         gamma, beta, mean, variance = (a.astype(np.float64) for a in arrays if a is not None)
@@ -192,7 +186,7 @@ class Batchless:
     def emit_matmul(self, group: Group, rewriter: Rewriter) -> Value | None:
         """A product of two blobs of matrices."""
         most = len(shape_of(group.result)) - 1
-        ranks = [max(2, min(most, len(shape_of(v)) - (array_of(v) is None))) for v in group.operands]
+        ranks = [max(2, min(most, len(shape_of(v)) - (constant_array(v) is None))) for v in group.operands]
         blobs = self.blobs(rewriter, group.operands, ranks)
         return None if blobs is None else record(rewriter, self.names["matmul"], blobs, group.result.type).result
 
@@ -219,7 +213,7 @@ class Batchless:
 
     def emit_gather(self, group: Group, rewriter: Rewriter) -> Value | None:
         """One index of an axis, of a Transpose too (which may then have moved the batch)."""
-        x, index, type = group.operands[0], array_of(group.operands[1]), type_of(group.result)
+        x, index, type = group.operands[0], constant_array(group.operands[1]), type_of(group.result)
         source = x.defining_op if x is not None else None
         perm = list(range(len(shape_of(x))))
         if source is not None and source.name == "onnx.Transpose":

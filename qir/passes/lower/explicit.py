@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from qir.ir import Operation, Value, is_absent
-from qir.passes.lower.reading import array_of, axis_of, shape_of
-from qir.rewrite import PatternSet, RewritePattern, Rewriter
+from qir.passes.lower.reading import axis_of, shape_of
+from qir.rewrite import PatternSet, RewritePattern, Rewriter, constant_array
 
 __all__ = ["BIAS_APART", "EXPLICIT"]
-
 
 Rewrite = Callable[[Operation, Rewriter], "Value | Operation | None"]
 
@@ -25,9 +24,7 @@ Rewrite = Callable[[Operation, Rewriter], "Value | Operation | None"]
 class Explicit(RewritePattern):
     """An operator of another form, made by a function that returns None where it has none."""
 
-    def __init__(
-        self, name: str, roots: Sequence[str], make: Callable[[Operation, Rewriter], Value | Operation | None]
-    ) -> None:
+    def __init__(self, name: str, roots: Sequence[str], make: Rewrite) -> None:
         self.name, self.roots, self.make = f"explicit-{name}", tuple(f"onnx.{root}" for root in roots), make
         self.doc = (make.__doc__ or "").partition("\n")[0]
 
@@ -64,9 +61,9 @@ def global_pool(op: Operation, rewriter: Rewriter) -> Operation | None:
     """globalpool(x) = reduce(x, all axes behind the second)."""
     name = {"onnx.GlobalAveragePool": "onnx.ReduceMean", "onnx.GlobalMaxPool": "onnx.ReduceMax"}[op.name]
     rank = len(shape_of(op.operands[0]))
-    return (
-        rewriter.op(name, [op.operands[0], _integers(rewriter, range(2, rank))], {"keepdims": 1}) if rank > 2 else None
-    )
+    if rank < 3:
+        return None
+    return rewriter.op(name, [op.operands[0], _integers(rewriter, range(2, rank))], {"keepdims": 1})
 
 
 def reduce_all(op: Operation, rewriter: Rewriter) -> Operation | None:
@@ -132,7 +129,7 @@ def bias_apart(op: Operation, rewriter: Rewriter) -> Operation | None:
         return None
     bias, rank = op.operands[2], len(shape_of(op.operands[1]))
     if op.name != "onnx.Gemm":  # a number per index of axis 1
-        array = array_of(bias)
+        array = constant_array(bias)
         if array is None:
             return None
         bias = rewriter.constant(array.reshape(1, -1, *[1] * (rank - 2)), bias.name)

@@ -16,9 +16,8 @@ from qir.interpreter.quantizers import quantization_of
 from qir.ir import Attribute, Diagnostic, Operation, QirError, Severity, Value
 from qir.ir.records import RecordOp
 from qir.passes.lower.groups import quant_attribute, record
-from qir.passes.lower.reading import array_of
 from qir.passes.quantize.queries import symbol
-from qir.rewrite import RewritePattern, Rewriter
+from qir.rewrite import RewritePattern, Rewriter, constant_array
 from qir.target import Target
 
 __all__ = ["FakePattern", "OnTheGrid", "SumInUnits", "check_fakes"]
@@ -39,7 +38,7 @@ class FakePattern(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         assert isinstance(op, DecodeOp)
-        name, source, codes = symbol(op), op.x.defining_op, array_of(op.x)
+        name, source, codes = symbol(op), op.x.defining_op, constant_array(op.x)
         quantizer = rewriter.lookup(op, name)
         if not isinstance(quantizer, QuantizerOp):
             return False

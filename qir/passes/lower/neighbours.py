@@ -8,8 +8,7 @@ from typing import Any
 from qir.ir import Operation
 from qir.ir.records import RecordOp
 from qir.passes.lower.groups import quant_attribute
-from qir.passes.lower.reading import array_of
-from qir.rewrite import RewritePattern, Rewriter
+from qir.rewrite import RewritePattern, Rewriter, constant_array
 
 __all__ = ["ComposeShapes", "FuseBias"]
 
@@ -49,7 +48,7 @@ class FuseBias(_Neighbours):
         held = op.operands[1].defining_op if len(op.operands) > 1 else None
         if held is None or held.name != self.data or source.name not in self.products or len(source.operands) != 2:
             return False
-        numbers, rows = array_of(held.operands[0]), array_of(source.operands[1])
+        numbers, rows = constant_array(held.operands[0]), constant_array(source.operands[1])
         if numbers is None or rows is None or not numbers.size == numbers.shape[-1] == len(rows):
             return False
         if not self.adds(op):

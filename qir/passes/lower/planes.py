@@ -13,11 +13,11 @@ import numpy as np
 
 from qir.datasheet import clamp_bounds
 from qir.ir import Operation, TensorType, Value, f32
-from qir.passes.lower.batchless import Batchless, type_of
+from qir.passes.lower.batchless import Batchless
 from qir.passes.lower.groups import Emitter, Group, record
 from qir.passes.lower.plain import window
-from qir.passes.lower.reading import array_of, axis_of, integers, shape_of
-from qir.rewrite import Rewriter
+from qir.passes.lower.reading import axis_of, integers, shape_of, type_of
+from qir.rewrite import Rewriter, constant_array
 
 __all__ = [
     "activation_type", "clipping", "embedding", "instance_norm", "layer_norm", "padding", "plane_window", "pooling",
@@ -95,7 +95,7 @@ def padding(name: str) -> Emitter:
 
     def emit(group: Group, rewriter: Rewriter) -> Value | None:
         pads, kinds = integers(group.op, 1, "pads"), {"constant": 0, "edge": 1, "reflect": 2}
-        number = array_of(group.operands[2] if len(group.operands) > 2 else None)
+        number = constant_array(group.operands[2] if len(group.operands) > 2 else None)
         mode = group.op.attr("mode", "constant")
         if pads is None or len(pads) != 8 or any(pads[i] for i in (0, 1, 4, 5)) or min(pads) < 0 or mode not in kinds:
             return None
@@ -141,7 +141,7 @@ def prelu(name: str) -> Emitter:
     """The record `name` of a PRelu with one constant slope, or one for each channel: `num_slope`."""
 
     def emit(group: Group, rewriter: Rewriter) -> Value | None:
-        x, slope = group.operands[0], array_of(group.operands[1])
+        x, slope = group.operands[0], constant_array(group.operands[1])
         channels = (*shape_of(x), None, None)[1]
         if slope is None or slope.size not in (1, channels):
             return None
@@ -157,7 +157,7 @@ def instance_norm(name: str) -> Emitter:
     """The record `name` of a normalization of each channel, with both its constants: `channels` and `eps`."""
 
     def emit(group: Group, rewriter: Rewriter) -> Value | None:
-        scale, shift = (array_of(v) for v in group.operands[1:3])
+        scale, shift = (constant_array(v) for v in group.operands[1:3])
         if scale is None or shift is None:
             return None
         given = {"channels": scale.size, "eps": group.op.attr("epsilon", 1e-5)}
@@ -171,7 +171,7 @@ def layer_norm(name: str) -> Emitter:
 
     def emit(group: Group, rewriter: Rewriter) -> Value | None:
         (x, gamma, *rest), size = group.operands, (shape_of(group.operands[0]) or (None,))[-1]
-        scale = array_of(gamma)
+        scale = constant_array(gamma)
         if scale is None or scale.size != size or axis_of(group.op) != len(shape_of(x)) - 1:
             return None
         beta = rest[0] if rest else rewriter.constant(np.zeros(size, np.float32))
@@ -185,7 +185,7 @@ def embedding(name: str) -> Emitter:
     """The record `name` of rows of a constant table, by indices: `num_output`, `input_dim` and `weight_data_size`."""
 
     def emit(group: Group, rewriter: Rewriter) -> Value | None:
-        table, indices = array_of(group.operands[0]), group.operands[1]
+        table, indices = constant_array(group.operands[0]), group.operands[1]
         if table is None or table.ndim != 2 or group.op.attr("axis", 0) != 0 or len(shape_of(indices)) != 2:
             return None
         given = {"num_output": table.shape[1], "input_dim": table.shape[0], "weight_data_size": table.size}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from numpy.typing import NDArray
-
 from qir.ir import Operation, TensorType, Value, is_absent
-from qir.target import constant_of
+from qir.rewrite import constant_array
 
-__all__ = ["array_of", "axis_of", "integers", "ranges_of_slice", "shape_of"]
+__all__ = ["axis_of", "integers", "ranges_of_slice", "shape_of", "type_of"]
+
+
+def type_of(value: Value | None) -> TensorType:
+    """The type of a tensor that is there."""
+    assert value is not None and isinstance(value.type, TensorType)
+    return value.type
 
 
 def shape_of(value: Value | None) -> tuple[int | None, ...]:
@@ -18,19 +20,13 @@ def shape_of(value: Value | None) -> tuple[int | None, ...]:
     return type.shape or () if isinstance(type, TensorType) else ()
 
 
-def array_of(value: Value | None) -> NDArray[Any] | None:
-    """The data of a constant; None for what is computed or absent."""
-    held = constant_of(value) if value is not None else None
-    return None if held is None else held.numpy()
-
-
 def integers(op: Operation, index: int, name: str = "") -> list[int] | None:
     """A list that is the constant operand `index` in new opsets and the attribute `name` in old ones.
 
     None where it is absent or computed.
     """
     if index < len(op.operands) and not is_absent(op.operands[index]):
-        array = array_of(op.operands[index])
+        array = constant_array(op.operands[index])
         return None if array is None else [int(v) for v in array.reshape(-1)]
     given = op.attr(name, None) if name else None
     return None if given is None else [int(v) for v in given]

@@ -23,7 +23,7 @@ from qir.numerics.scheme import Scheme, element_type
 from qir.passes.base import Pass
 from qir.passes.quantize.queries import fakes_of, quantizers
 from qir.passes.registry import register_pass
-from qir.target import constant_of
+from qir.rewrite import constant_of
 
 __all__ = ["Materialise"]
 

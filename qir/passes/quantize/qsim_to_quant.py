@@ -28,7 +28,7 @@ from qir.numerics.scheme import Scheme
 from qir.passes.base import Pass
 from qir.passes.quantize.queries import quantizers, symbol
 from qir.passes.registry import register_pass
-from qir.target import constant_of
+from qir.rewrite import constant_of
 
 __all__ = ["QsimToQuant"]
 

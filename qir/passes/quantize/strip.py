@@ -9,7 +9,7 @@ from qir.dialects.qsim import DecodeDynamicOp, DecodeOp, EncodeDynamicOp, Encode
 from qir.ir import Context, Location, Operation, SymbolRefAttr, TensorType, Value, dense_from_numpy
 from qir.ir.tensors import numpy_dtype
 from qir.passes.quantize.queries import fakes_of, quantizers, symbol
-from qir.target import constant_of
+from qir.rewrite import constant_of
 
 __all__ = ["QuantizedEdge", "Use", "edges_of", "simulate", "strip"]
 
