@@ -97,6 +97,8 @@ def test_reductions(name, opset):
 def test_normalization():
     check("InstanceNormalization", ["N", 3, 4, 5], [floats(3), floats(3)])
     check("GroupNormalization", ["N", 4, 4, 5], [floats(4), floats(4)], num_groups=2)
+    check("LayerNormalization", ["N", 3, 4], [floats(4), floats(4)], epsilon=0.01)
+    assert len(check("LayerNormalization", ["N", 3, 4], [floats(3, 4)], axis=1)) == 8
     statistics = [floats(3), floats(3), floats(3), np.abs(floats(3)) + 0.1]
     assert check("BatchNormalization", ["N", 3, 4, 5], statistics) == ["onnx.Mul", "onnx.Add"]
     check("BatchNormalization", ["N", 3], statistics, epsilon=0.1)

@@ -1,0 +1,65 @@
+"""Special cases of operators that targets have, in a form that all of these take. A pipeline names them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qir.ir import TensorType, Value, is_absent
+from qir.passes.graph.expansions.formula import Maker, expands
+from qir.passes.graph.operations import kept_attributes
+from qir.rewrite import constant_array
+
+
+@expands("DepthToSpace", "depth-to-space-crd")
+def depth_to_space_crd(m: Maker) -> Value | None:
+    """CRD(x) = DCR(gather(x, channels in DCR's order))"""
+    import numpy as np
+
+    block, channels = int(m.attr("blocksize", 1)), m.sizes[1]
+    if m.attr("mode", "DCR") != "CRD" or channels is None:
+        return None
+    order = np.arange(channels).reshape(channels // block**2, block**2).T.reshape(-1)
+    gathered = m("Gather", m.x, m.constant(order, "int64"), type=m.tensor, axis=1)
+    return m("DepthToSpace", gathered, blocksize=block, mode="DCR")
+
+
+@expands("Gather", "gather-of-convolution")
+def gather_of_convolution(m: Maker) -> Value | None:
+    """gather(conv(x, w, b), i, axis 1) = conv(x, gather(w, i), gather(b, i)), for a convolution read here alone"""
+    conv, order = m.x.defining_op, constant_array(m.op.operands[1])
+    if conv is None or conv.name != "onnx.Conv" or not m.x.has_one_use() or order is None or order.ndim != 1:
+        return None
+    arrays = [None if is_absent(v) else constant_array(v) for v in conv.operands[1:]]
+    if m.attr("axis", 0) != 1 or conv.attr("group", 1) != 1 or any(a is None for a in arrays):
+        return None
+    turned = [m.constant(a[order]) for a in arrays if a is not None]
+    given: dict[str, Any] = dict(kept_attributes(conv))
+    return m("Conv", conv.operands[0], *turned, **given)
+
+
+def _in_two_dimensions(m: Maker) -> Value | None:
+    """op(x [N, C, L]) = squeeze(op(unsqueeze(x, 2), …), 2)"""
+    if len(m.sizes) != 3 or m.attr("auto_pad", "NOTSET") != "NOTSET":
+        return None
+    result = m.op.results[0].type
+    assert isinstance(result, TensorType) and result.shape is not None
+    weights: list[Value] = []
+    for value in m.op.operands[1:]:
+        array = constant_array(value)
+        if not is_absent(value) and array is None:
+            return None
+        if array is not None:
+            weights.append(m.constant(array[:, :, None]) if array.ndim == 3 else value)
+    given: dict[str, Any] = dict(kept_attributes(m.op))
+    given |= {k: [1, *m.attr(k, ())] for k in ("kernel_shape", "strides", "dilations") if k in given}
+    begin, end = m.attr("pads", (0, 0))
+    given["pads"] = [0, begin, 0, end]
+    n, c, length = m.sizes
+    image = m.reshape(m.x, [0, 0, 1, -1], [n, c, 1, length])
+    tall = result.with_shape((*result.shape[:2], 1, result.shape[2]))
+    name = m.op.name.removeprefix("onnx.")
+    return m.reshape(m(name, image, *weights, type=tall, **given), [0, 0, -1], result.shape)
+
+
+for _name in ("Conv", "MaxPool", "AveragePool"):
+    expands(_name, f"{_name.lower()}-in-two-dimensions")(_in_two_dimensions)
