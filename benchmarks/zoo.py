@@ -240,7 +240,8 @@ def render(tables: Mapping[str, str]) -> str:
 
 PAGE = """# Accuracy
 
-Written by `benchmarks/zoo.py`; do not edit. {versions}.
+Written by `benchmarks/zoo.py`; do not edit.
+{versions}.
 
 `qir quantize MODEL --target TARGET --data CALIB`, default options, no tuning by model. dB is the SQNR of all raw
 outputs against the float model's in onnxruntime, agree the share of equal arg-max. The models are real and trained;
