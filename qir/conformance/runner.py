@@ -14,13 +14,13 @@ import attrs
 from qir.artifact import AGREEMENT_DB, agreement
 from qir.conformance.cases import CASES
 from qir.conformance.compare import Comparison, compare, largest
-from qir.conformance.nets import Net, nets
 from qir.conformance.report import Outcome, Report
 from qir.conformance.stages import Job, run_job
 from qir.conformance.suite import Feed, Trial, operators, trials
 from qir.conformance.text import Broken
 from qir.conformance.watch import Observe, Watch
 from qir.conformance.worker import Worker
+from qir.conformance.zoo import ZooNet, nets
 from qir.dialects.builtin import ModuleOp
 from qir.frontends.onnx import import_onnx
 from qir.ir import Context, Diagnostic, QirError, StringAttr, TensorType, fail
@@ -145,7 +145,7 @@ class _Check:
         return watch
 
     # ------------------------------------------------------------ whole nets
-    def net(self, net: Net, mode: str) -> None:
+    def net(self, net: ZooNet, mode: str) -> None:
         """A trained net in a mode."""
         ctx, watch = Context(), Watch()
         self.report.nets.add(net.name)

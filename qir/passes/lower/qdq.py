@@ -37,7 +37,7 @@ from qir.rewrite import RewritePattern, Rewriter, Value
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Layout", "Qdq", "layout_of", "qdq_patterns", "raise_opset"]
+__all__ = ["Qdq", "ScaleLayout", "qdq_patterns", "raise_opset", "scale_layout"]
 
 
 # ---------------------------------------------------------------- what the format can say
@@ -55,7 +55,7 @@ class Qdq:
 
 
 @attrs.frozen
-class Layout:
+class ScaleLayout:
     """How a quantizer is spelled in ONNX: along which axis its scales lie, and in blocks of how many."""
 
     axis: int | None = None
@@ -67,7 +67,7 @@ class Layout:
         return {"axis": self.axis, "block_size": self.block} if self.block else {"axis": self.axis}
 
 
-def layout_of(quantizer: QuantizerOp, type: TensorType, at: Operation, qdq: Qdq) -> Layout:
+def scale_layout(quantizer: QuantizerOp, type: TensorType, at: Operation, qdq: Qdq) -> ScaleLayout:
     """The layout of a quantizer on a tensor. Raises QirError, placed at `at`, where ONNX cannot say the scheme."""
     scheme, name = quantizer.scheme, f"@{quantizer.sym_name}"
     if scheme.storage.is_codebook or not any(str(t) == scheme.element for t in CODES):
@@ -86,21 +86,21 @@ def layout_of(quantizer: QuantizerOp, type: TensorType, at: Operation, qdq: Qdq)
         if broken:
             raise at.error(f"cannot express {name}: it {why}", f"choose a scheme of `qir targets {qdq.name}`")
     if scheme.product is not None:  # as many scales as the weight of the product has
-        return Layout(scheme.product.axis)
+        return ScaleLayout(scheme.product.axis)
     granularity = scheme.granularity
     if granularity.is_per_tensor:
-        return Layout()
+        return ScaleLayout()
     if type.shape is None:
         raise at.error(f"cannot express {name}: the rank of its tensor is unknown", "run shape-inference first")
     rank = len(type.shape)
     if granularity.axis is not None:
-        return Layout(granularity.axis % rank)
+        return ScaleLayout(granularity.axis % rank)
     sizes = [1 if n == 1 else size for n, size in zip(type.shape, granularity.sizes(rank), strict=True)]
     blocked = [i for i, size in enumerate(sizes) if size != 1]
     if len(blocked) != 1 or not sizes[blocked[0]]:
         raise at.error(f"cannot express {name}: ONNX has blocks along one axis and a scale per index of every other, "
                        f"not {granularity}")  # fmt: skip
-    return Layout(blocked[0], sizes[blocked[0]])
+    return ScaleLayout(blocked[0], sizes[blocked[0]])
 
 
 # ---------------------------------------------------------------- opsets
@@ -116,7 +116,7 @@ def raise_opset(module: Operation, ctx: Context, qdq: Qdq, lowest: int, why: str
         quantizer, codes = table.lookup(symbol(op)), (op.results if op.name == "qsim.encode" else op.operands)[0].type
         if not isinstance(quantizer, QuantizerOp) or not isinstance(codes, TensorType):
             continue
-        layout = layout_of(quantizer, codes, op, qdq)
+        layout = scale_layout(quantizer, codes, op, qdq)
         opset = codes_since(codes.element, per_axis=layout.axis is not None, blocked=bool(layout.block))
         if opset > needed:
             needed, why = opset, f"{codes.element} codes" + (" in blocks" if layout.block else "")
@@ -141,7 +141,7 @@ class _Lowering(RewritePattern):
 
     def parameters(
         self, op: Operation, type: TensorType, element: Type, rewriter: Rewriter
-    ) -> tuple[Layout, list[Value]]:
+    ) -> tuple[ScaleLayout, list[Value]]:
         """The quantizer's layout, and its scale and zero point as operands (an int32 bias has no zero point)."""
         import numpy as np
 
@@ -151,13 +151,13 @@ class _Lowering(RewritePattern):
         name = symbol(op)
         quantizer = rewriter.lookup(op, name)
         assert isinstance(quantizer, QuantizerOp)
-        layout = layout_of(quantizer, type, op, self.qdq)
+        layout = scale_layout(quantizer, type, op, self.qdq)
         known = quantizer_parameters(quantizer, lambda other: rewriter.lookup(op, other))
         if known is None:
             raise op.error(f"needs the scale of @{name}, which is not calibrated", "run calibrate before lowering")
         scale = known[0].float().numpy()
         if scale.size == 1 and not layout.block:
-            layout = Layout()
+            layout = ScaleLayout()
         if layout.axis is None:
             scale = scale.reshape(())
         elif not layout.block:

@@ -21,14 +21,14 @@ from qir.conformance.suite import Feed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Net", "find_zoo", "nets"]
+__all__ = ["ZooNet", "find_zoo", "nets"]
 
 SAMPLES = 4
 """So many samples calibrate a net, and so many run: arithmetic is tried, not accuracy."""
 
 
 @attrs.frozen
-class Net:
+class ZooNet:
     """A trained net with samples for calibration, and others to run, one at a time."""
 
     name: str
@@ -43,7 +43,7 @@ def find_zoo() -> Path | None:
     return place.resolve() if (place / "entries.json").is_file() else None
 
 
-def nets(zoo: Path) -> list[Net]:
+def nets(zoo: Path) -> list[ZooNet]:
     """Every net of the zoo that is there, by the name of its entry."""
     found = []
     for name, entry in json.loads((zoo / "entries.json").read_text(encoding="utf-8")).items():
@@ -53,7 +53,7 @@ def nets(zoo: Path) -> list[Net]:
         samples = _samples(zoo / entry["calib"], entry.get("pre", {}))
         key = entry.get("input", "input")
         feeds = (Feed(f"sample {i}", {key: samples[i : i + 1]}) for i in range(SAMPLES, len(samples)))
-        found.append(Net(name, path, {key: samples[:SAMPLES]}, tuple(feeds)))
+        found.append(ZooNet(name, path, {key: samples[:SAMPLES]}, tuple(feeds)))
     return found
 
 
