@@ -297,6 +297,9 @@ def export_module(module: ModuleOp, path: Path, target: str | Target, ctx: Conte
         export_onnx(module, path)
         return [Artifact(path, "the ONNX model", f"qir run {path}")]
     goal = get_target(target) if isinstance(target, str) else target
+    made_for = str(module.attr("qir.target", goal.name))
+    if made_for != goal.name:
+        raise module.error(f"was lowered for {made_for}, not for {goal.name}", f"write --export={made_for}")
     with staged(path.parent) as folder:
         return moved(write_artifact(module, goal, ctx, folder, path.stem), folder, path.parent)
 

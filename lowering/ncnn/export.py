@@ -18,6 +18,7 @@ from qir.ir.records import RecordOp
 from qir.lowering.ncnn.dialect import KEYS
 from qir.numerics.packing import pack_rows
 from qir.passes.lower.naming import Names, ValueNames
+from qir.passes.lower.program import records_of
 from qir.rewrite import constant_array
 from qir.target import Artifact, node_name
 
@@ -31,15 +32,14 @@ def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: A
     main, symbols = main_function(module), symbols_of(module)
     blobs, titles, data = ValueNames(main), Names(), bytearray()
     lines = [f"Input {titles.unique(blobs[arg])} 0 1 {blobs[arg]}" for arg in main.body.args]
-    for op in main.body:
-        if isinstance(op, RecordOp):
-            kind = op.name.partition(".")[2]
-            reads = [blobs[v] for v in op.operands if not is_absent(v) and constant_array(v) is None]
-            writes = [blobs[r] for r in op.results]
-            given = [_parameter(key, op.parameter(title)) for title, key in KEYS[kind].items()]
-            counts = (str(len(reads)), str(len(writes)))
-            lines.append(" ".join([kind, titles.unique(node_name(op)), *counts, *reads, *writes, *filter(None, given)]))
-            data += b"".join(_numbers(op, kind, [constant_array(v) for v in op.operands], symbols))
+    for op in records_of(main):
+        kind = op.name.partition(".")[2]
+        reads = [blobs[v] for v in op.operands if not is_absent(v) and constant_array(v) is None]
+        writes = [blobs[r] for r in op.results]
+        given = [_parameter(key, op.parameter(title)) for title, key in KEYS[kind].items()]
+        counts = (str(len(reads)), str(len(writes)))
+        lines.append(" ".join([kind, titles.unique(node_name(op)), *counts, *reads, *writes, *filter(None, given)]))
+        data += b"".join(_numbers(op, kind, [constant_array(v) for v in op.operands], symbols))
     network, weights = (Path(folder) / f"{name}.{ending}" for ending in ("param", "bin"))
     head = ["7767517", f"{len(lines)} {sum(int(line.split()[3]) for line in lines)}"]
     network.write_text("\n".join([*head, *lines, ""]), encoding="utf-8")

@@ -8,7 +8,7 @@ from qir.ir import Context, Diagnostic, Operation, QirError, Severity, TensorTyp
 from qir.lowering.onnxruntime.dialect import DEQUANTIZE, QUANTIZE, element
 from qir.lowering.onnxruntime.fuse import left_in_float
 from qir.lowering.onnxruntime.groups import all_dequantized
-from qir.passes.quantize.verify_target import left_over
+from qir.passes.quantize.verify_target import left_overs
 from qir.target import get_target
 
 __all__ = ["verify_lowered"]
@@ -26,7 +26,7 @@ def verify_lowered(module: ModuleOp, ctx: Context) -> None:
     from qir.passes import run_pipeline
 
     target, opset = get_target("onnxruntime"), opset_of(module) or 0
-    found = [d for op in module.walk() for d in (left_over(op, target), _too_new(op, opset)) if d is not None]
+    found = [*left_overs(module, target), *(d for op in module.walk() if (d := _too_new(op, opset)) is not None)]
     if found:
         raise QirError(found)
     fused = module.clone()

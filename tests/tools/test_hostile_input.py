@@ -159,6 +159,19 @@ def test_files(tool: ModuleType, argv: tuple[str, ...], word: str) -> None:
     assert word in fails(tool, *argv)
 
 
+def test_a_module_of_another_target() -> None:
+    """One diagnostic, however much of the module the target cannot run."""
+    passes = "canonicalize,fold-batch-norm,annotate{target=onnxruntime},calibrate{data=c.npz},materialise"
+    assert qir_opt.main(["m.onnx", "-o", "text.qir", "-p", passes]) == 0
+    assert qir_opt.main(["text.qir", "-o", "lowered.qir", "-p", "lower-to-onnxruntime"]) == 0
+    for argv in (("text.qir", "-p", "lower{target=ncnn}"), ("lowered.qir", "-p", "verify-target{target=ncnn}")):
+        errors = fails(qir_opt, *argv)
+        assert "was quantized for onnxruntime, and ncnn cannot run" in errors and "qir quantize TEXT" in errors
+    assert "was lowered for onnxruntime, not for ncnn" in fails(
+        qir_translate, "--export=ncnn", "lowered.qir", "-o", "o.param"
+    )
+
+
 @pytest.mark.parametrize("out", ["folder", "missing/o.onnx", "text.qir", "file/o.onnx"])
 def test_exports(out: str) -> None:
     assert qir_translate.main(["--import-onnx", "m.onnx", "-o", "text.qir"]) == 0

@@ -87,7 +87,8 @@ class AbsorbEncode(RewritePattern):
 class SplitFanout(RewritePattern):
     """Every reader of a value reads a result of its own of the record `split`, in the order of the program.
 
-    Constants are left alone: they are data of the records that read them.
+    Constants are left alone: they are data of the records that read them. So are readers in the bodies of other
+    operations, for no record has one: the pass names those operations.
     """
 
     roots = ("func.func",)
@@ -108,7 +109,7 @@ class SplitFanout(RewritePattern):
         block = value.block
         assert block is not None
         order = {inner: i for i, inner in enumerate(block)}
-        users = sorted(value.users, key=order.__getitem__)
+        users = sorted((user for user in value.users if user in order), key=order.__getitem__)
         readers = [(user, i) for user in users for i, v in enumerate(user.operands) if v is value]
         if len(readers) < 2:
             return False

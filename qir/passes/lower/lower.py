@@ -10,7 +10,7 @@ from qir.dialects.builtin import ModuleOp
 from qir.ir import Context, Operation, QirError, StringAttr
 from qir.passes.base import Pass, option
 from qir.passes.quantize.queries import drop_unused_quantizers
-from qir.passes.quantize.verify_target import left_over
+from qir.passes.quantize.verify_target import left_overs
 from qir.passes.registry import register_pass
 from qir.rewrite import apply_patterns
 from qir.target import get_target
@@ -60,7 +60,6 @@ class Lower(Pass):
         for phase in phases:
             changed = apply_patterns(module, phase, ctx, name=self.name) or changed
         changed = drop_unused_quantizers(module) or changed
-        found = [d for op in module.walk() if (d := left_over(op, target)) is not None]
-        if found:
+        if found := left_overs(module, target):
             raise QirError(found)
         return changed

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from qir.dialects.builtin import ModuleOp
-from qir.dialects.func import main_function
+from qir.dialects.func import FuncOp, main_function
 from qir.interpreter.lookup import port_names, symbols_of
 from qir.interpreter.plain import clamp_codes
 from qir.interpreter.quantizers import Quantization, quantization_of
@@ -18,7 +19,7 @@ from qir.rewrite import constant_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Line", "Program", "Slot", "program_of"]
+__all__ = ["Line", "Program", "Slot", "program_of", "records_of"]
 
 
 @attrs.frozen(eq=False)
@@ -94,20 +95,23 @@ def program_of(module: ModuleOp) -> Program:
     fed, given = port_names(main)
     inputs = tuple(zip(fed, map(slot, main.body.args), strict=True))
     lines = []
-    for op in main.body:
-        if op is main.body.terminator or op.name in ("onnx.Constant", "onnx.NoValue"):
-            continue
-        if not isinstance(op, RecordOp):
-            raise op.error("cannot be written: it is no record", "lower the module first")
+    for op in records_of(main):
         values = (*op.operands, *op.results)
-        numbers = [
-            None if is_absent(v) else slot(v, quantization_of(op, i, symbols.get)) for i, v in enumerate(values)
-        ]
+        numbers = [None if is_absent(v) else slot(v, quantization_of(op, i, symbols.get)) for i, v in enumerate(values)]
         reads, writes = numbers[: len(op.operands)], [n for n in numbers[len(op.operands) :] if n is not None]
         result = slots[writes[0]].quantization if writes else None
         lines.append(Line(op, tuple(reads), tuple(writes), _parameters(op, result)))
     outputs = tuple(zip(given, map(slot, main.return_op.operands), strict=True))
     return Program(tuple(slots), inputs, outputs, tuple(lines))
+
+
+def records_of(main: FuncOp) -> Iterator[RecordOp]:
+    """The records of a function in order, without the constants. Raises QirError for an operation that is no record."""
+    for op in main.body:
+        if isinstance(op, RecordOp):
+            yield op
+        elif op is not main.body.terminator and op.name not in ("onnx.Constant", "onnx.NoValue"):
+            raise op.error("cannot be written: it is no record", "lower the module first")
 
 
 def _parameters(op: RecordOp, result: Quantization | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from qir.passes.base import Pass, option
 from qir.passes.registry import register_pass
 from qir.target import Target, get_target, node_name
 
-__all__ = ["VerifyTarget", "left_over"]
+__all__ = ["VerifyTarget", "check_lowered", "left_overs"]
 
 ALWAYS = ("onnx.Constant", "onnx.NoValue", "qsim.quantizer")
 """Operations that may stand in any lowered module: data, absent operands, and the parameters."""
@@ -34,17 +34,48 @@ class VerifyTarget(Pass):
 
     def run(self, module: Operation, ctx: Context) -> bool:
         assert isinstance(module, ModuleOp)
-        target = get_target(self.target)
-        if target.level == "materialised":
-            found = list(filter(None, (left_over(op, target) for op in module.walk())))
-            if found:
-                raise QirError(found)
-        if target.verify is not None:
-            target.verify(module, ctx)
+        check_lowered(module, get_target(self.target), ctx)
         return False
 
 
-def left_over(op: Operation, target: Target) -> Diagnostic | None:
+def check_lowered(module: ModuleOp, target: Target, ctx: Context) -> None:
+    """Raise a QirError where a module holds what the target cannot run."""
+    if target.level == "materialised" and (found := left_overs(module, target)):
+        raise QirError(found)
+    if target.verify is not None:
+        target.verify(module, ctx)
+
+
+def left_overs(module: Operation, target: Target) -> list[Diagnostic]:
+    """What is wrong with the operations in a module for `target`: one diagnostic for each operation of the model.
+
+    Operations in the body of one that is wrong are not told; nor are all of another dialect, but the first. A module
+    that was quantized for another target is told as such.
+    """
+    found: list[Diagnostic] = []
+    told: set[str] = set()
+
+    def visit(op: Operation) -> None:
+        wrong, dialect = _left_over(op, target), op.name.partition(".")[0]
+        if wrong is None:
+            for region in op.regions:
+                for block in region.blocks:
+                    for inner in block:
+                        visit(inner)
+        elif dialect == "onnx" or dialect not in told:
+            told.add(dialect)
+            found.append(wrong)
+
+    visit(module)
+    other = str(module.attr("qir.target", target.name))
+    if found and other != target.name:
+        message = f"the module was quantized for {other}, and {target.name} cannot run what stands in it"
+        hint = f"from its text before it was lowered: qir quantize TEXT --target {target.name}"
+        return [attrs.evolve(found[0], message=f"{message}: {found[0].message}", hint=hint)]
+    return found
+
+
+def _left_over(op: Operation, target: Target) -> Diagnostic | None:
     """What is wrong with an operation that stands in a module for `target`, if anything."""
     dialect = op.name.partition(".")[0]
     if op.name in ALWAYS:

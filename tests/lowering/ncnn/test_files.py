@@ -6,8 +6,9 @@ import struct
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from qir.artifact import interpret
 from qir.ir import Context, QirError
@@ -239,6 +240,30 @@ def test_an_operation_without_a_layer_is_named(lowered: Any, op: str, attributes
     (found,) = caught.value.diagnostics
     assert f"{op.lower()}1" in str(found)
     assert f"ncnn cannot run 'onnx.{op}'" in found.message
+
+
+def test_an_operation_with_bodies_is_named_once(lowered: Any) -> None:
+    graph = Graph()
+    x = graph.op("Relu", graph.input("x", 4, 4))
+
+    def branch(op: str) -> onnx.GraphProto:
+        result = helper.make_tensor_value_info(op, TensorProto.FLOAT, None)
+        return helper.make_graph([helper.make_node(op, [x], [op])], f"{op}_branch", [], [result])
+
+    y = graph.op("If", graph.input("c", kind=TensorProto.BOOL), then_branch=branch("Abs"), else_branch=branch("Neg"))
+    graph.output(graph.op("Add", y, graph.op("Tanh", x)))
+    with pytest.raises(QirError, match=r"\[if1\] ncnn cannot run 'onnx\.If'") as caught:
+        lowered(graph, x=np.ones((1, 4, 4), F), c=np.array([True]))
+    assert len(caught.value.diagnostics) == 1
+
+
+def test_what_is_no_layer_is_not_left_out(lowered: Any, written: Any) -> None:
+    graph = Graph()
+    graph.output(graph.op("Relu", graph.input("x", 4, 4)))
+    text = print_module(lowered(graph, x=np.ones((1, 4, 4), F)))
+    module = parse_module(text.replace("ncnn.ReLU", "onnx.Relu"), Context())
+    with pytest.raises(QirError, match=r"'onnx\.Relu' cannot be written: it is no record"):
+        written(module)
 
 
 def test_names_with_spaces_cannot_be_written(lowered: Any, written: Any) -> None:
