@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from qir.lowering.ncnn.rules import MODES, RULES, SCHEMES
-from qir.target import Runtime, Target, Tolerance, late
+from qir.target import Runtime, Target, Tolerance, installed, late
 
 __all__ = ["TARGET"]
 
@@ -18,14 +18,15 @@ TARGET = Target(
     name="ncnn", title="ncnn on CPUs: .param and .bin, int8 layers between float ones", dialect="ncnn",
     schemes=SCHEMES, modes=MODES, rules=RULES, opset={"ai.onnx": 13},
     pipeline=(
-        "inline,canonicalize,shape-inference,fold-batch-norm,decompose,expand{target=ncnn also=conv-in-two-dimensions,"
-        "maxpool-in-two-dimensions,averagepool-in-two-dimensions},fuse,canonicalize,cse,cross-layer-equalization,"
-        "annotate{target=ncnn},calibrate{data={data}},materialise,lower{target=ncnn},verify-target{target=ncnn}"
+        "inline,convert-opset{version=13},canonicalize,shape-inference,fold-batch-norm,decompose,"
+        "expand{target=ncnn also=conv-in-two-dimensions,maxpool-in-two-dimensions,averagepool-in-two-dimensions},fuse,"
+        "canonicalize,cse,cross-layer-equalization,annotate{target=ncnn},calibrate{data={data}},materialise,"
+        "lower{target=ncnn},verify-target{target=ncnn}"
     ),
     patterns=late(f"{_HERE}.patterns:lowering_patterns"),
     export=late(f"{_HERE}.export:export"),
     verify=late(f"{_HERE}.patterns:verify_lowered"),
-    runtime=Runtime("ncnn", "pip install ncnn", late(f"{_HERE}.runtime:version"), late(f"{_HERE}.runtime:run"),
+    runtime=Runtime("ncnn", "pip install ncnn", installed("ncnn"), late(f"{_HERE}.runtime:run"),
                     profiles=("no-packing", "default"), suffixes=(".param",)),
     bounds={
         ("Conv", "default"): _PACKED, ("Gemm", ""): _LONG, ("MatMul", ""): _LONG,

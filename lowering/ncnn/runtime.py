@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,10 @@ import numpy as np
 
 from qir.ir import fail
 
-__all__ = ["OPTIONS", "run", "version"]
+__all__ = ["OPTIONS", "run"]
 
 OPTIONS: dict[str, dict[str, bool]] = {"no-packing": {"use_packing_layout": False}, "default": {}}
 """ncnn's options in each profile: channels not packed, which makes depthwise convolutions exact; as they come."""
-
-
-def version() -> str | None:
-    """The installed version, or None."""
-    try:
-        return metadata.version("ncnn")
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def run(path: Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, Any]:
@@ -36,7 +27,7 @@ def run(path: Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, A
     for option, value in ({"num_threads": 1} | OPTIONS[profile or "no-packing"]).items():
         setattr(net.opt, option, value)
     if net.load_param(str(path)) != 0 or not weights.exists() or net.load_model(str(weights)) != 0:
-        fail(str(path), f"ncnn {version()} cannot load it with {weights.name}", "write both again, by qir-translate")
+        fail(str(path), f"ncnn {ncnn.__version__} cannot load it with {weights.name}", "write both again: qir-translate")
     if set(net.input_names()) != set(inputs):
         fail(str(path), f"its inputs are {', '.join(net.input_names())}, not {', '.join(inputs)}")
     arrays = {k: np.ascontiguousarray(a, np.float32 if a.dtype.kind == "f" else np.int32) for k, a in inputs.items()}
@@ -48,6 +39,6 @@ def run(path: Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, A
         for name, rows in found.items():
             status, blob = extractor.extract(name)
             if status != 0:
-                fail(str(path), f"ncnn {version()} cannot compute '{name}' (status {status})")
+                fail(str(path), f"ncnn {ncnn.__version__} cannot compute '{name}' (status {status})")
             rows.append(np.array(blob))
     return {name: np.stack(rows) for name, rows in found.items()}
