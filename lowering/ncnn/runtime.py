@@ -27,7 +27,7 @@ def run(path: Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, A
     for option, value in ({"num_threads": 1} | OPTIONS[profile or "no-packing"]).items():
         setattr(net.opt, option, value)
     if net.load_param(str(path)) != 0 or not weights.exists() or net.load_model(str(weights)) != 0:
-        fail(str(path), f"ncnn {ncnn.__version__} cannot load it with {weights.name}", "write both again: qir-translate")
+        fail(str(path), f"ncnn {ncnn.__version__} cannot load it with {weights.name}", "write both files again")
     if set(net.input_names()) != set(inputs):
         fail(str(path), f"its inputs are {', '.join(net.input_names())}, not {', '.join(inputs)}")
     arrays = {k: np.ascontiguousarray(a, np.float32 if a.dtype.kind == "f" else np.int32) for k, a in inputs.items()}
