@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from qir.dialects.builtin import ModuleOp
 
 __all__ = [
-    "Agreement", "agreement", "interpret", "make_sample", "moved", "simulate", "staged", "try_artifact",
-    "write_artifact",
+    "Agreement", "agreement", "interpret", "interpreter", "make_sample", "moved", "simulate", "staged",
+    "try_artifact", "write_artifact",
 ]  # fmt: skip
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -163,12 +163,17 @@ def simulate(module: ModuleOp, target: Target, inputs: Arrays, profile: str = ""
     return interpret(loaded, inputs)
 
 
-def interpret(module: Operation, inputs: Arrays, device: str = "cpu") -> dict[str, NDArray[Any]]:
-    """Interpret a module at any stage on arrays by input name; results by name, as arrays."""
+def interpreter(module: Operation, device: str = "cpu") -> Callable[[Arrays], dict[str, NDArray[Any]]]:
+    """A module at any stage as a function of arrays by input name; it gives the results by name, as arrays."""
     plan = Plan(module, device=device)
     types = {name: value.type for name, value in zip(plan.outputs, plan.results, strict=True)}
     elements = {name: t.element for name, t in types.items() if isinstance(t, TensorType)}
-    return {name: as_array(value, elements.get(name)) for name, value in plan.run(inputs).items()}
+    return lambda inputs: {name: as_array(value, elements.get(name)) for name, value in plan.run(inputs).items()}
+
+
+def interpret(module: Operation, inputs: Arrays, device: str = "cpu") -> dict[str, NDArray[Any]]:
+    """Interpret a module once; see `interpreter`."""
+    return interpreter(module, device)(inputs)
 
 
 # ---------------------------------------------------------------- comparing

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from qir.artifact import AGREEMENT_DB, agreement
+from qir.artifact import AGREEMENT_DB, agreement, interpreter
 from qir.conformance.cases import CASES
 from qir.conformance.compare import Comparison, compare, largest
 from qir.conformance.report import Outcome, Report
@@ -23,7 +23,7 @@ from qir.conformance.worker import Worker
 from qir.conformance.zoo import ZooNet, nets
 from qir.dialects.builtin import ModuleOp
 from qir.frontends.onnx import import_onnx
-from qir.ir import Context, Diagnostic, QirError, StringAttr, TensorType, fail
+from qir.ir import Context, Diagnostic, QirError, StringAttr, fail
 from qir.passes.progress import track
 from qir.target import Target, Tolerance, get_target
 
@@ -262,15 +262,11 @@ def _differences(
 
 def _interpreted(module: ModuleOp, feeds: Sequence[Feed], profile: str = "") -> list[Results]:
     """The results of a module on each feed, as the profile computes them."""
-    from qir.interpreter import Plan, as_array
-
     if profile:
         module = module.clone()
         module.attributes["qir.profile"] = StringAttr(profile)
-    plan = Plan(module)
-    types = {n: v.type for n, v in zip(plan.outputs, plan.results, strict=True)}
-    elements = {n: t.element if isinstance(t, TensorType) else None for n, t in types.items()}
-    return [{n: as_array(v, elements[n]) for n, v in plan.run(feed.arrays).items()} for feed in feeds]
+    run = interpreter(module)
+    return [run(feed.arrays) for feed in feeds]
 
 
 def _together(runs: Sequence[Results]) -> Results:

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from qir.datasheet import BOUNDS_KNOWN, clamp_bounds
+from qir.datasheet import clamp_bounds
 from qir.dialects.qsim import DecodeOp, EncodeOp
 from qir.ir import Operation, TensorType, Value
 from qir.passes.lower.groups import Emitter, Group, record
 from qir.passes.quantize.queries import symbol
 from qir.rewrite import PatternSet, RewritePattern, Rewriter
 
-__all__ = ["BOUNDS_KNOWN", "clamp_bounds", "edge_patterns", "plain", "window"]
-
+__all__ = ["edge_patterns", "plain", "window"]
 
 WINDOW = frozenset(("kernel_shape", "strides", "dilations", "pads", "group"))
 

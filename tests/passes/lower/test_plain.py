@@ -9,9 +9,10 @@ import pytest
 from onnx import TensorProto, helper
 from onnx.shape_inference import infer_shapes
 
+from qir.datasheet import BOUNDS_KNOWN, clamp_bounds
 from qir.frontends.onnx import import_onnx
 from qir.ir import Context, Operation, QirError
-from qir.passes.lower.plain import BOUNDS_KNOWN, clamp_bounds, window
+from qir.passes.lower.plain import window
 
 
 def one(kind: str, shapes: dict[str, list[int | str]], opset: int = 17, **attributes: object) -> Operation:
