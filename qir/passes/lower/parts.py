@@ -12,8 +12,9 @@ from qir.datasheet import clamp_bounds
 from qir.dialects.qsim import make_quantizer
 from qir.ir import IntegerType, Operation, TensorType, Value
 from qir.numerics.scheme import Granularity, Product, Scheme
+from qir.passes.graph.expansions import expansion_of
 from qir.passes.lower.groups import Group
-from qir.rewrite import PatternSet, RewritePattern, Rewriter, constant_array
+from qir.rewrite import Rewriter, constant_array
 
 __all__ = ["CLAMPS", "LAYER_NORM", "bias_of", "clamp_name"]
 
@@ -59,40 +60,6 @@ def bias_of(group: Group, rewriter: Rewriter, channels: int, scheme: Scheme) -> 
     return zeros, name
 
 
-class LayerNorm(RewritePattern):
-    """layer_norm(x, γ, β) = (x - m) / sqrt(mean((x - m)²) + ε) · γ + β, m = mean(x), along the last axis."""
-
-    name, roots = "layer-norm", ("onnx.LayerNormalization",)
-
-    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        x, type = op.operands[0], op.results[0].type
-        if not isinstance(type, TensorType) or type.shape is None or len(op.results) > 1:
-            return False
-        last = len(type.shape) - 1
-        if op.attr("axis", -1) not in (-1, last):
-            rewriter.missed = "it works along more than the last axis"
-            return False
-        row = type.with_shape((*type.shape[:-1], 1))
-        axes = rewriter.constant(np.array([last]))
-
-        def binary(name: str, a: Value, b: Value) -> Value:
-            return rewriter.op(f"onnx.{name}", [a, b], {}, row if a.type == row == b.type else type).result
-
-        def mean(v: Value) -> Value:
-            return rewriter.op("onnx.ReduceMean", [v, axes], {"keepdims": 1}, row).result
-
-        centred = binary("Sub", x, mean(x))
-        epsilon = rewriter.constant(np.array(op.attr("epsilon", 1e-5), np.float32).reshape((1,) * len(type.shape)))
-        variance = rewriter.op("onnx.Add", [mean(binary("Mul", centred, centred)), epsilon], {}, row).result
-        y = binary("Div", centred, rewriter.op("onnx.Sqrt", [variance], {}, row).result)
-        for name, value in zip(("Mul", "Add"), op.operands[1:]):
-            y = (
-                y
-                if value.defining_op is not None and value.defining_op.name == "onnx.NoValue"
-                else binary(name, y, value)
-            )
-        rewriter.replace(op, y)
-        return True
-
-
-LAYER_NORM = PatternSet([LayerNorm()], "layer-norm")
+LAYER_NORM = expansion_of("LayerNormalization")
+"""Layer normalization by its formula, behind quantization: for chips that compute it in float, of operations that
+annotate would quantize one by one."""
