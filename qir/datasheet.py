@@ -8,9 +8,9 @@ from qir.ir import FloatType, Operation, TensorType, Value, is_absent
 from qir.target import Constraint, constant_of, is_constant, operand_indices
 
 __all__ = [
-    "BOUNDS_KNOWN", "COLUMN_BIAS", "DEPTH_FIRST", "EVEN_SPLIT", "FLOAT_RESULT", "FORWARD_SLICE", "IMAGE_WINDOW",
-    "NEAREST_BELOW", "NO_MASK", "PADS_ZERO", "PLAIN_GEMM", "WINDOW_IS_IMAGE", "ZERO_PAD", "axis_below", "clamp_bounds",
-    "clips_to", "computed", "constant", "constant_or_absent", "operand_of", "rank_is",
+    "BOUNDS_KNOWN", "COLUMN_BIAS", "DEPTH_FIRST", "FLOAT_RESULT", "IMAGE_WINDOW", "NO_MASK", "PADS_ALIKE", "PADS_ZERO",
+    "PLAIN_GEMM", "SAMPLED", "WINDOW_IS_IMAGE", "axis_below", "clamp_bounds", "clips_to", "computed", "constant",
+    "constant_or_absent", "operand_of", "rank_is",
 ]  # fmt: skip
 
 
@@ -115,22 +115,25 @@ WINDOW_IS_IMAGE = Constraint(
 )
 
 
-def _even_split(op: Operation) -> bool:
-    return len({str(r.type) for r in op.results}) == 1
-
-
-EVEN_SPLIT = Constraint("its parts are alike", "its parts are of several sizes", _even_split)
 IMAGE_WINDOW = Constraint(
     "its window has two axes and no dilation",
     "its window has not two axes, or a dilation",
     lambda op: len(op.attr("kernel_shape", ())) == 2 and set(op.attr("dilations") or (1,)) == {1},
 )
-NEAREST_BELOW = Constraint(
-    "it takes the nearest pixel below",
-    "it takes another pixel than the nearest below, or interpolates",
-    lambda op: [op.attr(k, "") for k in ("mode", "coordinate_transformation_mode", "nearest_mode")]
-    == ["nearest", "asymmetric", "floor"],
-)
+
+
+def _sampled(op: Operation) -> bool:
+    from qir.interpreter.sampling import sampling_of
+
+    found = sampling_of(op)
+    return found is not None and found.of_codes
+
+
+SAMPLED = Constraint(
+    "it copies pixels or is linear between them, in one of three ways to place them",
+    "it places pixels in another way, has no known sizes, or is neither nearest nor linear",
+    _sampled,
+)  # of a Resize of images
 DEPTH_FIRST = Constraint("its mode is DCR", "its mode is CRD", lambda op: op.attr("mode", "DCR") == "DCR")
 
 
@@ -189,17 +192,13 @@ def _pads_zero(op: Operation) -> bool:
     return data is not None and not data.numpy().any()
 
 
-def _forward(op: Operation) -> bool:
-    value = operand_of(op, 4)
-    data = None if value is None else constant_of(value)
-    return value is None or (data is not None and bool((data.numpy() > 0).all()))
-
-
-FORWARD_SLICE = Constraint("its steps are positive", "it goes backwards", _forward)
-ZERO_PAD = Constraint(
-    "it pads with zeros",
-    "it pads with another number, by another mode, or crops",
-    lambda op: op.attr("mode", "constant") == "constant" and len(op.operands) < 4 and _pads_zero(op),
+PADS_ALIKE = Constraint(
+    "it pads with zeros or reflects",
+    "it pads with another number, by another mode, or some axes",
+    lambda op: (
+        len(op.operands) < 4
+        and (op.attr("mode", "constant") == "reflect" or (op.attr("mode", "constant") == "constant" and _pads_zero(op)))
+    ),
 )
 PADS_ZERO = Constraint(
     "it pads with 0",

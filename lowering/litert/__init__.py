@@ -19,7 +19,6 @@ PRODUCTS = ("Conv", "Gemm", "MatMul")
 BOUNDS = {
     ("", "micro"): Tolerance(absent="partly", reason=MICRO),
     ("net", ""): Tolerance(steps=5, fraction=0.05, reason=FLOATS),
-    ("Resize", ""): Tolerance(steps=1, fraction=0.002, reason=FLOATS),
     **{(op, ""): Tolerance(fraction=0.02, reason=ROWS) for op in PRODUCTS},
     **{(op, "micro"): Tolerance(absent="partly", reason=MICRO) for op in (*PRODUCTS, "net")},
     ("Conv", "reference"): Tolerance(fraction=0.02, absent="partly", reason=f"{ROWS}; no DEPTHWISE_CONV_2D of int4"),
@@ -34,7 +33,7 @@ TARGET = Target(
     rules=RULES,
     pipeline=(
         "convert-opset{version=20},inline,canonicalize,shape-inference,fold-batch-norm,decompose,expand{target=litert "
-        "also=prelu-of-one-slope,depth-to-space-crd,gather-of-convolution,conv-in-two-dimensions,"
+        "also=prelu-of-one-slope,depth-to-space-crd,gather-of-convolution,pad-edge,conv-in-two-dimensions,"
         "maxpool-in-two-dimensions,averagepool-in-two-dimensions},fuse,canonicalize,cse,cross-layer-equalization,"
         "annotate{target=litert},calibrate{data={data}},materialise,lower{target=litert},verify-target{target=litert}"
     ),

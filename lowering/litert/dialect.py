@@ -67,6 +67,8 @@ CODES: Mapping[str, Code] = {
     "SUM": Code(Record(axes=(), keep_dims=False), "ReducerOptions", I8, {"axes": 1}),
     "CONCATENATION": Code(Record("xs*", axis=0, **ACT), "ConcatenationOptions", I16),
     "SPLIT": Code(Record("x", "ys*", axis=0, num_splits=1), "SplitOptions", MOVE, {"axis": 0}),
+    "SPLIT_V": Code(Record("x", "ys*", size_splits=(), axis=0, num_splits=1), "SplitVOptions", I8,
+                    {"size_splits": 1, "axis": 2}),
     "GATHER": Code(Record("x indices", axis=0), "GatherOptions", MOVE),
     "MAX_POOL_2D": Code(Record(**POOL), "Pool2DOptions", I16),
     "AVERAGE_POOL_2D": Code(Record(**POOL), "Pool2DOptions", I16),
@@ -76,19 +78,21 @@ CODES: Mapping[str, Code] = {
     "PAD": Code(Record(paddings=(), doc="Begin and end of each axis in turn; zero, as a code the zero point."),
                 "PadOptions", {"5-D": 4, **I16}, {"paddings": 1}),
     "PADV2": Code(Record("x value", paddings=()), "PadV2Options", {"5-D": 4, **I16}, {"paddings": 1}),
+    "MIRROR_PAD": Code(Record(paddings=(), mode="REFLECT"), "MirrorPadOptions", I16, {"paddings": 1}),
     "STRIDED_SLICE": Code(Record(begin=(), end=(), strides=()), "StridedSliceOptions", {"5-D": 4, **I8},
                           {"begin": 1, "end": 2, "strides": 3}),
     "DEPTH_TO_SPACE": Code(Record(block_size=1, doc="Channels as (row, column, channel)."), "DepthToSpaceOptions"),
-    "RESIZE_BILINEAR": Code(Record(**SIZED), "ResizeBilinearOptions", {"": 3}, {"size": 1}),
+    "RESIZE_BILINEAR": Code(Record(**SIZED), "ResizeBilinearOptions", {"": 3, "i16": 4}, {"size": 1}),
     "RESIZE_NEAREST_NEIGHBOR": Code(Record(**SIZED), "ResizeNearestNeighborOptions", {"": 3, "i16": 4}, {"size": 1}),
 }  # fmt: skip
 
 DIALECT = records("litert", "The operators of a .tflite file.", {name: code.record for name, code in CODES.items()})
 
 ARRAYS = {what: f"litert.{name}" for what, name in {
-    "fill": "PADV2", "slice": "STRIDED_SLICE", "concat": "CONCATENATION", "conv": "CONV_2D", "sigmoid": "LOGISTIC",
-    "depthwise": "DEPTHWISE_CONV_2D", "product": "FULLY_CONNECTED", "matmul": "BATCH_MATMUL", "leaky": "LEAKY_RELU",
-    "resize_linear": "RESIZE_BILINEAR", "resize_nearest": "RESIZE_NEAREST_NEIGHBOR", "max_pool": "MAX_POOL_2D",
-    "average_pool": "AVERAGE_POOL_2D", **{name.lower(): name for name in CODES},
+    "fill": "PADV2", "mirror": "MIRROR_PAD", "slice": "STRIDED_SLICE", "split_at": "SPLIT_V", "concat": "CONCATENATION",
+    "conv": "CONV_2D", "depthwise": "DEPTHWISE_CONV_2D", "product": "FULLY_CONNECTED", "matmul": "BATCH_MATMUL",
+    "sigmoid": "LOGISTIC", "leaky": "LEAKY_RELU", "resize_linear": "RESIZE_BILINEAR", "max_pool": "MAX_POOL_2D",
+    "resize_nearest": "RESIZE_NEAREST_NEIGHBOR", "average_pool": "AVERAGE_POOL_2D",
+    **{name.lower(): name for name in CODES},
 }.items()}  # fmt: skip
 """The records by what they do, for the emitters and kernels of array records."""

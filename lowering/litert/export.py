@@ -28,7 +28,7 @@ __all__ = ["export", "to_bytes", "verify", "version"]
 
 TYPES = {"f32": "FLOAT32", "f16": "FLOAT16", "i32": "INT32", "i64": "INT64", "i1": "BOOL", "i16": "INT16", "i8": "INT8",
          "i4": "INT4", "ui8": "UINT8"}  # fmt: skip
-ENUMS = {"padding": "Padding", "fused_activation_function": "ActivationFunctionType"}
+ENUMS = {"padding": "Padding", "fused_activation_function": "ActivationFunctionType", "mode": "MirrorPadMode"}
 CHANNELS = {"DEPTHWISE_CONV_2D": 3}
 """The axis of the weight's scales, where it is not 0."""
 
@@ -61,8 +61,10 @@ def to_bytes(module: ModuleOp) -> bytes:
     inputs, outputs = (_ints([i for _, i in ends]) for ends in (program.inputs, program.outputs))
     graph = s.SubGraphT(tensors=writer.tensors, inputs=inputs, outputs=outputs, operators=operators, name="main")
     codes = [(getattr(s.BuiltinOperator, name), number) for name, number in writer.codes]
+    named = ([s.TensorMapT(*end) for end in ends] for ends in (program.inputs, program.outputs))
     model = s.ModelT(version=3, description="qir", subgraphs=[graph], buffers=writer.buffers, operatorCodes=[
-        s.OperatorCodeT(deprecatedBuiltinCode=min(c, 127), version=n, builtinCode=c) for c, n in codes])  # fmt: skip
+        s.OperatorCodeT(deprecatedBuiltinCode=min(c, 127), version=n, builtinCode=c) for c, n in codes],
+        signatureDefs=[s.SignatureDefT(*named, signatureKey="serving_default", subgraphIndex=0)])  # fmt: skip
     builder = Aligned(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -30,6 +30,7 @@ FORMULAS = {  #      xnnpack       optimized   reference   micro
     "mul":          ("float",  "vectors f32",  "double f32", "double"),
     "requantize":   ("eighths",    "double",   "double",   "double"),
     "leaky":        ("eighths",    "double",   "double",   "double"),
+    "resize":       ("eleven",     "ten",      "ten",      "ten"),
     "mean":         ("float",      "double",   "double",   "double"),
     "quantize":     ("reciprocal", "vectors",  "quotient", "quotient"),
     "dequantize":   ("product",    "vectors",  "product",  "product"),
@@ -43,6 +44,7 @@ FORMULAS = {  #      xnnpack       optimized   reference   micro
     **dict.fromkeys(("add 16", "sub 16"), ("", "rescaled", "rescaled", "rescaled")),
     "mul 16":       ("",       "double f32",   "double f32", "double"),
     **dict.fromkeys(("requantize 16", "mean 16"), ("", "double", "double", "double")),
+    "resize 16":    ("",           "ten",      "ten",      "ten"),
     "quantize 16":  ("",           "vectors",  "quotient", "quotient"),
     "dequantize 16": ("",          "vectors",  "product",  "product"),
 }  # fmt: skip

@@ -64,16 +64,14 @@ RULES = (
          note="CONCATENATION: it copies codes"),
     # ---------------------------------------------------------- move
     Rule(("MaxPool", "AveragePool"), "move", {0: X}, where=(d.IMAGE_WINDOW,), note="on codes"),
-    Rule(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Gather"), "move", {0: X},
+    Rule(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Gather", "Slice", "Split"), "move", {0: X},
          where=(d.FLOAT_RESULT,), note="on codes"),
-    Rule("Slice", "move", {0: X}, where=(d.FLOAT_RESULT, d.FORWARD_SLICE), note="on codes"),
-    Rule("Split", "move", {0: X}, where=(d.FLOAT_RESULT, d.EVEN_SPLIT), note="on codes"),
-    Rule("Pad", "move", {0: X}, where=(d.FLOAT_RESULT, d.ZERO_PAD), note="on codes"),
-    Rule("Resize", "move", {0: X}, where=(d.NEAREST_BELOW,), note="on codes"),
+    Rule("Pad", "move", {0: X}, where=(d.FLOAT_RESULT, d.PADS_ALIKE), note="PAD, MIRROR_PAD: on codes"),
+    Rule("Resize", "move", {0: X}, where=(d.SAMPLED,), note="RESIZE_NEAREST_NEIGHBOR, RESIZE_BILINEAR: on codes"),
     Rule("DepthToSpace", "move", {0: X}, where=(d.DEPTH_FIRST,), modes=INT8, note="on codes"),
     # ---------------------------------------------------------- float
     Rule(("Relu", "Clip"), "float", note="behind a quantized operation they are fused into it"),
     Rule("LayerNormalization", "float", note="MEAN, SUB, MUL, ADD and RSQRT in float: XNNPACK has no 8-bit form"),
-    Rule(("Resize", "ReduceSum", "Div", "Pow", "Exp", "Log", "Sqrt", "Abs", "Neg", "Max", "Min", "HardSwish"), "float",
+    Rule(("ReduceSum", "Div", "Pow", "Exp", "Log", "Sqrt", "Abs", "Neg", "Max", "Min", "HardSwish"), "float",
          note="of the operator's name, in float"),
 )  # fmt: skip

@@ -12,6 +12,7 @@ product, matmul, mul        ``depthwise`` too: ruy for whole eights of channels,
                             `` f32`` behind it the factor is worked out in float32
 requantize, leaky           a rescaling by name, or ``eighths``: a factor of 8 fraction bits, ties up
 add, sub                    ``rescaled``, ``vectors`` (its operands' shifts without rounding), ``shifted``
+resize (linear, of codes)   the bits of its weights: ``ten`` or ``eleven`` of `bilinear_codes`
 mean                        ``double``, or ``float``: in float32, the zero point inside the rounding
 quantize                    ``quotient`` half_away(x / s), ``reciprocal`` half_even(x fl(1 / s)), ``vectors``: that in
                             vectors of 8, half_away of a float64 quotient behind them
@@ -44,6 +45,7 @@ from qir.numerics import kernels as k
 from qir.numerics import storage_dtype
 from qir.numerics.fixed_point import rescale, shift_right
 from qir.numerics.rounding import round_
+from qir.numerics.sampling import bilinear_codes, nearest_pixels
 
 __all__ = ["CLAMPS", "Choice", "register_arithmetic", "sizes_of"]
 
@@ -348,13 +350,27 @@ def _depth_to_space(node: Node) -> Kernel:
     return lambda x: moved(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-def _resize(node: Node, mode: str) -> Kernel:
+def _nearest(node: Node) -> Kernel:
     """Channels last, to the parameter `size`."""
-    half, corners = node.parameter("half_pixel_centers"), node.parameter("align_corners")
+    size, half, corners = (node.parameter(name) for name in ("size", "half_pixel_centers", "align_corners"))
+
+    def run(x: Tensor) -> Tensor:
+        rows, columns = (nearest_pixels(x.shape[axis], size[axis - 1], half, corners) for axis in (1, 2))
+        return x.index_select(1, rows.to(x.device)).index_select(2, columns.to(x.device))
+
+    return run
+
+
+def _linear(node: Node, choose: Choice) -> Kernel:
+    """Channels last, to the parameter `size`."""
+    size, half, corners = (node.parameter(name) for name in ("size", "half_pixel_centers", "align_corners"))
+    x_ = node.quantization(0)
+    if x_ is not None:
+        bits = {"ten": 10, "eleven": 11}[choose(node, "resize")]
+        return lambda x: bilinear_codes(x, size, bits, half, corners).to(x.dtype)
     how = "half_pixel" if half else "align_corners" if corners else "asymmetric"
-    size = torch.tensor(node.parameter("size"))
-    given = {"axes": (2, 3), "mode": mode, "coordinate_transformation_mode": how, "nearest_mode": "floor"}
-    resized = as_onnx(node, "Resize", (0, len(node.operands), len(node.operands), size), **given)
+    given = {"axes": (2, 3), "mode": "linear", "coordinate_transformation_mode": how}
+    resized = as_onnx(node, "Resize", (0, len(node.operands), len(node.operands), torch.tensor(size)), **given)
     return lambda x: resized(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
@@ -389,8 +405,8 @@ def register_arithmetic(names: Mapping[str, str], choose: Choice) -> None:
         "max_pool": lambda node: lambda x: window_maximum(node, x),
         "average_pool": _average,
         "depth_to_space": _depth_to_space,
-        "resize_nearest": lambda node: _resize(node, "nearest"),
-        "resize_linear": lambda node: _resize(node, "linear"),
+        "resize_nearest": _nearest,
+        "resize_linear": lambda node: _linear(node, choose),
         "relu6": lambda node: lambda x: x.clamp(0.0, 6.0),
     }
     for what, op_type in FLOATS.items():

@@ -28,7 +28,7 @@ __all__ = ["code_sums", "float_conv", "register_moves", "window_maximum", "windo
 # ---------------------------------------------------------------- moves
 def register_moves(names: Mapping[str, str], perm: str = "perm", shape: str = "shape") -> None:
     """Register the kernels of a target's records by what they do: ``transpose``, ``reshape`` (with their parameters
-    `perm` and `shape`), ``slice``, ``split``, ``gather``, ``concat``, ``pad`` and ``fill``.
+    `perm` and `shape`), ``slice``, ``split``, ``split_at``, ``gather``, ``concat``, ``pad``, ``fill`` and ``mirror``.
 
     Zero padding of codes is padding with their zero point.
     """
@@ -55,13 +55,16 @@ def register_moves(names: Mapping[str, str], perm: str = "perm", shape: str = "s
         "split": lambda node: as_onnx(
             node, "Split", axis=node.parameter("axis"), num_outputs=node.parameter("num_splits")
         ),
+        "split_at": lambda node: as_onnx(node, "Split", (0, ints(node, "size_splits")), axis=node.parameter("axis")),
+        "mirror": lambda node: as_onnx(node, "Pad", (0, ends(node)), mode="reflect"),
         "gather": lambda node: as_onnx(node, "Gather", axis=node.parameter("axis")),
         "concat": lambda node: as_onnx(node, "Concat", axis=node.parameter("axis")),
         "pad": padded,
         "fill": lambda node: as_onnx(node, "Pad", (0, ends(node), 1)),
     }
     for what, build in builders.items():
-        kernel(names[what])(build)
+        if what in names:
+            kernel(names[what])(build)
 
 
 # ---------------------------------------------------------------- windows

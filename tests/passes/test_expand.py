@@ -111,6 +111,9 @@ def test_special_cases_run_only_where_they_are_named():
     turned = check("DepthToSpace", ["N", 12, 3, 4], also="depth-to-space-crd", **d2s)
     assert turned == ["onnx.Gather", "onnx.DepthToSpace"]
     assert check("DepthToSpace", ["N", 12, 3, 4], **d2s) == ["onnx.DepthToSpace"]
+    pads = np.array([0, 0, 2, 0, 1, 3], np.int64)
+    assert check("Pad", [2, 3, 4], [pads], "pad-edge", out=[2, 4, 9], mode="edge") == ["onnx.Gather"] * 2
+    assert check("Pad", [2, 3, 4], [pads], "pad-edge", out=[2, 4, 9], mode="reflect") == ["onnx.Pad"]
     with pytest.raises(QirError, match="no special case 'prelu'"):
         qir.run_pipeline(model("Relu", [2, 3]), "expand{also=prelu}")
 

@@ -62,6 +62,12 @@ def _nearest(rule: _Rule, x: torch.Tensor) -> torch.Tensor:
     return torch.ceil(x - 0.5)
 
 
+def nearest_places(coordinates: str, nearest: str, size: int, out: int, scale: float) -> torch.Tensor:
+    """The elements of an axis of `size` that `out` results copy, by ONNX's names of the modes; int64 [out]."""
+    rule = _Rule("nearest", coordinates, nearest)
+    return _nearest(rule, _coordinates(rule, size, out, scale, (0.0, 1.0))).long().clamp(0, size - 1)
+
+
 def _cubic(distance: torch.Tensor, a: float) -> torch.Tensor:
     """Keys' kernel."""
     d = distance.abs()

@@ -9,23 +9,24 @@ Beside what `arrays` says the records have the attributes `fused_activation_func
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from qir.datasheet import NEAREST_BELOW, clamp_bounds
+from qir.datasheet import clamp_bounds
+from qir.interpreter.sampling import sampling_of
 from qir.ir import Value
 from qir.numerics.scheme import Scheme
 from qir.passes.lower.arrays import Arrays
 from qir.passes.lower.groups import Emitter, Group
-from qir.passes.lower.layout import TO_CHANNELS_LAST
+from qir.passes.lower.layout import TO_CHANNELS_LAST, Layout
 from qir.passes.lower.parts import bias_of, clamp_name
 from qir.passes.lower.plain import window
 from qir.passes.lower.reading import shape_of, type_of
 from qir.rewrite import Rewriter, constant_array
 
-__all__ = ["array_emitters"]
+__all__ = ["array_emitters", "array_layout"]
 
 
 def _conv(group: Group, rw: Rewriter, a: Arrays, bias_scheme: Scheme) -> Value | None:
@@ -121,18 +122,13 @@ def _depth_to_space(group: Group, rw: Rewriter, a: Arrays) -> Value | None:
 
 
 def _resize(group: Group, rw: Rewriter, a: Arrays) -> Value | None:
-    """To sizes that are known: the nearest pixel below, or linear between pixels with three ways to place them."""
-    op, x, name = group.op, group.operands[0], group.quantizers[0]
-    mode, how = op.attr("mode", "nearest"), op.attr("coordinate_transformation_mode", "half_pixel")
-    sizes = shape_of(group.result)
-    nearest = NEAREST_BELOW.holds(op)
-    linear = mode == "linear" and how in ("half_pixel", "asymmetric", "align_corners") and not op.attr("antialias", 0)
-    whole = x is not None and len(sizes) == 4 and None not in sizes[2:] and sizes[:2] == shape_of(x)[:2]
-    if x is None or not whole or not (nearest or linear):
+    """To sizes that are known: copies of pixels, or linear between them, with three ways to place them."""
+    x, name, found = group.operands[0], group.quantizers[0], sampling_of(group.op)
+    if x is None or found is None:
         return None
-    given = {"size": sizes[2:], "half_pixel_centers": how == "half_pixel", "align_corners": how == "align_corners"}
+    given = {"size": shape_of(group.result)[2:], "half_pixel_centers": found.half, "align_corners": found.corners}
     image = a.transposed(rw, x, TO_CHANNELS_LAST, name)
-    return a.from_image(group, rw, "resize_nearest" if nearest else "resize_linear", [image], [name], **given)
+    return a.from_image(group, rw, f"resize_{found.mode}", [image], [name], **given)
 
 
 ELEMENTWISE = {
@@ -140,6 +136,22 @@ ELEMENTWISE = {
     "HardSwish": "hard_swish", "Sigmoid": "sigmoid", "Tanh": "tanh", "Exp": "exp", "Log": "log", "Sqrt": "sqrt",
     "Abs": "abs", "Neg": "neg", "LeakyRelu": "leaky", "Gelu": "gelu",
 }  # fmt: skip
+
+
+AXES = {"concat": "axis", "split": "axis", "split_at": "axis", "mean": "axes", "sum": "axes"}
+PER_AXIS = {"pad": ("paddings",), "mirror": ("paddings",), "slice": ("begin", "end", "strides")}
+
+
+def array_layout(names: Mapping[str, str], shape: str) -> Layout:
+    """What the patterns of layout must know of a target's records; `shape` is the parameter of its ``reshape``."""
+    elementwise = (*ELEMENTWISE.values(), "relu", "relu6", "quantize", "dequantize")
+    return Layout(
+        transpose=names["transpose"], reshape=names["reshape"], shape=shape,
+        elementwise=frozenset(names[n] for n in elementwise if n in names),
+        axes={names[n]: key for n, key in AXES.items() if n in names},
+        reducing=frozenset(names[n] for n in ("mean", "sum") if n in names),
+        per_axis={names[n]: keys for n, keys in PER_AXIS.items() if n in names},
+    )  # fmt: skip
 
 
 def array_emitters(a: Arrays, bias: Scheme) -> dict[str, Emitter]:

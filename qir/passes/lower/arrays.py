@@ -2,8 +2,8 @@
 
 A target names its records (`Arrays`) and gets the emitters of what moves elements, of reductions, and the parts of
 those with windows. The records' attributes are ``perm`` and ``shape`` by the target's `Layout`, ``axis``, ``axes``,
-``keep_dims``, ``begin``, ``end`` and ``strides``, ``num_splits``, and ``paddings`` (begin and end of each axis in
-turn). Their kernels are registered by `qir.interpreter.arrays`.
+``keep_dims``, ``begin``, ``end`` and ``strides``, ``num_splits``, ``size_splits``, and ``paddings`` (begin and end of
+each axis in turn). Their kernels are registered by `qir.interpreter.arrays`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Arrays:
     """The emitters of a target's array records.
 
     `names` are the records by what they do: ``transpose``, ``reshape``, ``pad`` (with zero), ``fill`` (with an operand
-    of one element), ``slice``, ``split``, ``gather``, ``concat``, ``softmax`` (along the last axis), ``mean``, ``sum``.
+    of one element), ``mirror`` (without the edge), ``slice``, ``split``, ``split_at`` (sizes), ``gather``, ``concat``,
+    ``softmax`` (along the last axis), ``mean``, ``sum``.
     """
 
     layout: Layout
@@ -64,18 +65,22 @@ class Arrays:
         return self.emit(rewriter, "reshape", [x], type, [quantizer, quantizer], **attributes)
 
     def padded(
-        self, rewriter: Rewriter, x: Value, paddings: Sequence[int], quantizer: str | None, lowest: bool = False
-    ) -> Value:
-        """`x` with more elements at the ends of its axes: zeros, or the lowest number that there is."""
+        self, rewriter: Rewriter, x: Value, paddings: Sequence[int], quantizer: str | None,
+        number: NDArray[Any] | None = None,
+    ) -> Value:  # fmt: skip
+        """`x` with more elements at the ends of its axes: zeros, or this number of its element type."""
         grown = [None if n is None else n + paddings[2 * i] + paddings[2 * i + 1] for i, n in enumerate(shape_of(x))]
-        type = type_of(x).with_shape(tuple(grown))
-        if not lowest:
-            return self.emit(rewriter, "pad", [x], type, [quantizer, quantizer], paddings=tuple(paddings))
-        dtype = numpy_dtype(type.element)
-        number = np.array(np.finfo(dtype).min if dtype.kind == "f" else np.iinfo(dtype).min, dtype)
-        return self.emit(
-            rewriter, "fill", [x, rewriter.constant(number)], type, [quantizer] * 3, paddings=tuple(paddings)
-        )
+        type, given = type_of(x).with_shape(tuple(grown)), {"paddings": tuple(paddings)}
+        if number is None:
+            return self.emit(rewriter, "pad", [x], type, [quantizer] * 2, **given)
+        value = rewriter.constant(number.reshape(()).astype(numpy_dtype(type.element)))
+        return self.emit(rewriter, "fill", [x, value], type, [quantizer] * 3, **given)
+
+    @staticmethod
+    def lowest(x: Value) -> NDArray[Any]:
+        """The lowest number that the elements of a tensor can be."""
+        dtype = numpy_dtype(type_of(x).element)
+        return np.array(np.finfo(dtype).min if dtype.kind == "f" else np.iinfo(dtype).min, dtype)
 
     def constant(self, rewriter: Rewriter, array: NDArray[Any], like: Value) -> Value:
         """A constant with the element type and the name of another, laid out anew."""
@@ -117,7 +122,7 @@ class Arrays:
         image = self.transposed(rewriter, x, TO_CHANNELS_LAST, name)
         if explicit:
             paddings = (0, 0, pads[0], pads[2], pads[1], pads[3], 0, 0)
-            image = self.padded(rewriter, image, paddings, name, filling == "lowest")
+            image = self.padded(rewriter, image, paddings, name, self.lowest(x) if filling == "lowest" else None)
         return image, {"padding": padding, "stride_h": strides[0], "stride_w": strides[1]}
 
     def from_image(
@@ -146,17 +151,20 @@ class Arrays:
         return self.emit(rewriter, "concat", group.operands, type_of(group.result), group.quant, axis=axis)
 
     def split(self, group: Group, rewriter: Rewriter) -> Sequence[Value] | None:
-        """Into equal parts; None for others."""
-        types = [type_of(r) for r in group.results]
+        """Into equal parts, or ``split_at`` sizes; None where these are not known or the target has no such record."""
+        types, axis, name = [type_of(r) for r in group.results], axis_of(group.op, 0), "split"
+        attributes: dict[str, Any] = {"axis": axis, "num_splits": len(types)}
         if len({t.shape for t in types}) > 1:
-            return None
-        axis = axis_of(group.op, 0)
-        attributes = {"axis": axis, "num_splits": len(types)}
+            name, sizes = "split_at", tuple(shape_of(r)[axis] for r in group.results)
+            attributes["size_splits"] = sizes
+            if None in sizes or name not in self.names:
+                return None
         quant = [group.quantizers[0], *group.outputs]
-        return record(rewriter, self.names["split"], group.operands[:1], types, attributes, quant).results
+        return record(rewriter, self.names[name], group.operands[:1], types, attributes, quant).results
 
     def slice(self, group: Group, rewriter: Rewriter) -> Value | None:
-        """With positive steps; None for others, and for bounds that are computed or count from an unknown end."""
+        """None for bounds that are computed or count from an unknown end. Where it goes backwards to the beginning,
+        the end is as far before that as can be: ``-1 - size``."""
         starts, ends = integers(group.op, 1, "starts"), integers(group.op, 2, "ends")
         sizes = shape_of(group.operands[0])
         if starts is None or ends is None:
@@ -166,10 +174,11 @@ class Arrays:
         begin, end, strides = [0] * len(sizes), [WHOLE if n is None else n for n in sizes], [1] * len(sizes)
         for axis, start, stop, step in zip(axes, starts, ends, steps, strict=True):
             size = sizes[axis]
-            if step < 1 or (size is None and (start < 0 or stop < 0)):
+            if size is None and (step < 0 or start < 0 or stop < 0):
                 return None
             first, last, strides[axis] = slice(start, stop, step).indices(end[axis])
-            begin[axis], end[axis] = first, max(first, last)
+            last = max(first, last) if step > 0 else min(first, last)
+            begin[axis], end[axis] = first, last - end[axis] if last < 0 else last
         quant = [group.quantizers[0], group.outputs[0]]
         bounds = {"begin": tuple(begin), "end": tuple(end), "strides": tuple(strides)}
         return self.emit(rewriter, "slice", group.operands[:1], type_of(group.result), quant, **bounds)
@@ -188,15 +197,21 @@ class Arrays:
         return self.emit(rewriter, "gather", [x, indices], type_of(group.result), quant, axis=axis)
 
     def pad(self, group: Group, rewriter: Rewriter) -> Value | None:
-        """With zeros; None for other modes and numbers, and for what crops."""
+        """With zeros, of floats with any number, or reflected; None for other modes, and for what crops."""
         x, pads, value = group.operands[0], integers(group.op, 1, "pads"), [*group.operands, None, None][2]
-        number = constant_array(value) if value is not None else group.op.attr("value", 0.0)
-        plain = group.op.attr("mode", "constant") == "constant" and len(group.operands) < 4
-        if x is None or pads is None or min(pads) < 0 or not plain or number is None or np.any(number):
+        number = constant_array(value) if value is not None else np.array(group.op.attr("value", 0.0), np.float32)
+        mode, name = group.op.attr("mode", "constant"), group.quantizers[0]
+        if x is None or pads is None or min(pads) < 0 or len(group.operands) > 3 or mode not in ("constant", "reflect"):
             return None
         half = len(pads) // 2
-        pairs = [p for ends in zip(pads[:half], pads[half:], strict=True) for p in ends]
-        return self.padded(rewriter, x, pairs, group.quantizers[0])
+        pairs = tuple(p for ends in zip(pads[:half], pads[half:], strict=True) for p in ends)
+        if mode == "reflect" and "mirror" not in self.names:
+            return None
+        if mode == "reflect":
+            return self.emit(rewriter, "mirror", [x], type_of(group.result), [name, name], paddings=pairs)
+        if number is None or (np.any(number) and name is not None):
+            return None
+        return self.padded(rewriter, x, pairs, name, number if np.any(number) else None)
 
     def softmax(self, group: Group, rewriter: Rewriter) -> Value | None:
         """Another axis than the last is brought there and back."""

@@ -69,6 +69,25 @@ def test_the_file(tmp_path: Path) -> None:
     assert by_name[b"x0"].quantization is None
 
 
+@pytest.mark.parametrize("free", [False, True])
+def test_the_signature_has_the_models_names(free: bool, tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    n = Net(0, 17)
+    y = n.op("Gemm", n.data(1, 4), n.weight(3, 4), n.bias(3), transB=1)
+    model = n.model([y, n.op("Mul", n.data(1, 3), y)])
+    for end in (*model.graph.input, *model.graph.output) if free else ():
+        end.type.tensor_type.shape.dim[0].dim_param = "N"
+    path = TARGET.export(quantized(model, tmp_path), Context(), tmp_path, "net")[0].path  # type: ignore[misc]
+    rng = np.random.default_rng(0)
+    inputs = {"x0": rng.normal(size=(1, 4)).astype(np.float32), "x1": rng.normal(size=(1, 3)).astype(np.float32)}
+    runner = Interpreter(str(path)).get_signature_runner("serving_default")
+    found, wanted = runner(**inputs), run_artifact(TARGET, path, inputs)
+    assert found.keys() == wanted.keys() == {o.name for o in model.graph.output}
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
 def test_data_begins_at_multiples_of_16_bytes(tmp_path: Path) -> None:
     from qir.lowering.litert.export import to_bytes
     from qir.lowering.litert.runtime import schema

@@ -51,6 +51,75 @@ def test_padding_is_a_record_only_where_same_and_valid_cannot_say_it(
         assert the(module, "PAD").parameter("paddings") == paddings
 
 
+@pytest.mark.parametrize(
+    ("op", "constants", "attributes", "wanted"),
+    [
+        (
+            "Pad",
+            [[0, 0, 2, 1, 0, 0, 1, 2]],
+            {"mode": "reflect"},
+            {"MIRROR_PAD": {"paddings": (0, 0, 2, 1, 1, 2, 0, 0)}},
+        ),
+        ("Pad", [[0, 0, 2, 0, 0, 0, 1, 0]], {"mode": "edge"}, {"GATHER": {"axis": 2}}),
+        ("Slice", [[-1], [-(2**62)], [3], [-2]], {}, {"STRIDED_SLICE": {"strides": (1, 1, -2, 1)}}),
+        ("Slice", [[6], [2], [1], [-1]], {}, {"STRIDED_SLICE": {"begin": (0, 0, 0, 6), "end": (1, 8, 8, 2)}}),
+    ],
+)
+def test_moves_of_codes(op: str, constants: Any, attributes: Any, wanted: Any, tmp_path: Path) -> None:
+    n = net(opset=18)
+    x = conv(n, n.data(1, 4, 8, 8), 4, 8, 1)
+    y = n.op(op, x, *map(n.constant, constants), **attributes)
+    module = lowered(n, n.op("GlobalAveragePool", y), tmp_path)
+    for record, parameters in wanted.items():
+        found = the(module, record)
+        assert str(found.operands[0].type.element) == "i8"
+        assert {key: found.parameter(key) for key in parameters} == parameters
+
+
+def test_parts_of_several_sizes(tmp_path: Path) -> None:
+    n = net()
+    x = conv(n, n.data(1, 4, 8, 8), 4, 8, 1)
+    parts = n.multi(2, "Split", x, n.constant([3, 5]), axis=1)
+    module = quantized(n.model([n.op("GlobalAveragePool", part) for part in parts]), tmp_path)
+    split = the(module, "SPLIT_V")
+    assert (split.parameter("size_splits"), split.parameter("axis")) == ((3, 5), 3)
+    assert str(split.operands[0].type.element) == "i8"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "scale", "record", "half", "corners"),
+    [
+        ({"mode": "nearest"}, 2.0, "RESIZE_NEAREST_NEIGHBOR", False, False),
+        ({"mode": "nearest", "coordinate_transformation_mode": "align_corners", "nearest_mode": "round_prefer_ceil"},
+         1.5, "RESIZE_NEAREST_NEIGHBOR", False, True),
+        ({"mode": "nearest", "nearest_mode": "round_prefer_ceil"}, 0.5, "RESIZE_NEAREST_NEIGHBOR", True, False),
+        ({"mode": "linear"}, 1.5, "RESIZE_BILINEAR", True, False),
+        ({"mode": "linear", "coordinate_transformation_mode": "asymmetric"}, 2.0, "RESIZE_BILINEAR", False, False),
+    ],
+)  # fmt: skip
+def test_images_at_another_size(
+    attributes: dict[str, Any], scale: float, record: str, half: bool, corners: bool, tmp_path: Path
+) -> None:
+    n = net()
+    x = conv(n, n.data(1, 4, 8, 8), 4, 8, 1)
+    scales = n.constant(np.array([1, 1, scale, scale], np.float32))
+    y = n.op("Resize", x, "", scales, **attributes)
+    module = lowered(n, n.op("GlobalAveragePool", y), tmp_path)
+    found = the(module, record)
+    assert str(found.operands[0].type.element) == "i8"
+    assert (found.parameter("half_pixel_centers"), found.parameter("align_corners")) == (half, corners)
+
+
+def test_an_image_at_a_size_at_which_kernels_of_codes_would_read_behind_its_edge_stays_float(tmp_path: Path) -> None:
+    n = net()
+    x = conv(n, n.data(1, 4, 7, 5), 4, 8, 1)
+    sizes = n.constant([1, 8, 300, 5])
+    how = {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}
+    y = n.op("Resize", x, "", "", sizes, **how)
+    module = lowered(n, n.op("GlobalAveragePool", y), tmp_path)
+    assert str(the(module, "RESIZE_BILINEAR").operands[0].type.element) == "f32"
+
+
 def test_pooling_pads_with_the_lowest_code_and_goes_where_rounding_up_leads(tmp_path: Path) -> None:
     n = net()
     x = conv(n, n.data(1, 4, 8, 8), 4, 4, 1)

@@ -212,6 +212,31 @@ def test_pooling(record: str, shape: Any, side: int, stride: int, padding: str, 
     exact(difference(module, {"x0": codes(s.rng, shape)}))
 
 
+WAYS = ({}, {"half_pixel_centers": True}, {"align_corners": True})
+SIZES = [((9, 7), (18, 14)), ((6, 4), (9, 7)), ((13, 17), (5, 8)), ((16, 16), (16, 31))]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize(("old", "new"), [*SIZES, ((7, 3), (300, 1)), ((1, 5), (3, 517))])
+def test_copies_of_pixels(old: Any, new: Any, way: Any, difference: Any) -> None:
+    for element, scheme in (("i8", ACTIVATION), ("i16", WIDE)):
+        exact(difference(*resize("RESIZE_NEAREST_NEIGHBOR", old, new, element, scheme, way)))
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize(("old", "new"), SIZES)
+def test_codes_between_pixels(old: Any, new: Any, way: Any, difference: Any) -> None:
+    exact(difference(*resize("RESIZE_BILINEAR", old, new, "i8", ACTIVATION, way)))
+    exact(difference(*resize("RESIZE_BILINEAR", old, new, "i16", WIDE, way), BUILTIN))
+
+
+def resize(record: str, old: Any, new: Any, element: str, scheme: str, way: Any) -> tuple[Any, dict[str, Any]]:
+    s = Single(1)
+    q, shape = s.quantizer(scheme, 0.1), (2, *old, 5)
+    module = s.module(record, [s.argument(shape, element)], (2, *new, 5), element, [q, q], size=new, **way)
+    return module, {"x0": codes(s.rng, shape, element)}
+
+
 @pytest.mark.parametrize("shape", [(1, 32, 32, 1), (3, 7, 5)])
 @pytest.mark.parametrize("scale", [0.0371, 0.3, 1.0])
 def test_floats_to_codes_and_back(shape: Any, scale: float, difference: Any) -> None:

@@ -23,6 +23,28 @@ def depth_to_space_crd(m: Maker) -> Value | None:
     return m("DepthToSpace", gathered, blocksize=block, mode="DCR")
 
 
+@expands("Pad", "pad-edge")
+def pad_edge(m: Maker) -> Value | None:
+    """pad(x, mode edge) = gather(x, [0, …, 0, 1, …, n - 1, …, n - 1]), along each axis that is padded"""
+    import numpy as np
+
+    operand = m.given(1)
+    pads = m.attr("pads", None) if operand is None else constant_array(operand)
+    if m.attr("mode", "constant") != "edge" or pads is None or m.given(3) is not None or min(pads) < 0:
+        return None
+    x, shape = m.x, list(m.sizes)
+    for axis, size in enumerate(m.sizes):
+        before, behind = int(pads[axis]), int(pads[axis + len(shape)])
+        if before + behind == 0:
+            continue
+        if size is None:
+            return None
+        shape[axis] = size + before + behind
+        order = np.clip(np.arange(-before, size + behind), 0, size - 1)
+        x = m("Gather", x, m.constant(order, "int64"), type=m.tensor.with_shape(tuple(shape)), axis=axis)
+    return x
+
+
 @expands("Gather", "gather-of-convolution")
 def gather_of_convolution(m: Maker) -> Value | None:
     """gather(conv(x, w, b), i, axis 1) = conv(x, gather(w, i), gather(b, i)), for a convolution read here alone"""
