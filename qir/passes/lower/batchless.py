@@ -166,23 +166,6 @@ class Batchless:
         blobs = self.blobs(rewriter, order, [len(type.shape or ()) - 1] * 2)
         return None if blobs is None else record(rewriter, self.names["binary"], blobs, type, {"op_type": kind}).result
 
-    def emit_batch_norm(self, group: Group, rewriter: Rewriter) -> Value | None:
-        """What was not folded into a convolution: x · a + b for each channel."""
-        x, *held = group.operands[:5]
-        arrays, rank = [constant_array(v) for v in held], len(shape_of(x)) - 1
-        if len(arrays) < 4 or any(a is None for a in arrays) or rank not in AXES or len(group.op.results) > 1:
-            return None
-        gamma, beta, mean, variance = (a.astype(np.float64) for a in arrays if a is not None)
-        factor = gamma / np.sqrt(variance + group.op.attr("epsilon", 1e-5))
-        value = x
-        for kind, numbers in (("Mul", factor), ("Add", beta - mean * factor)):
-            column = numbers.astype(np.float32).reshape(-1, *(1,) * (rank - 1))
-            blob = self._blob(rewriter, rewriter.constant(column), rank)
-            value = record(
-                rewriter, self.names["binary"], [value, blob], group.result.type, {"op_type": self.kinds[kind]}
-            ).result
-        return value
-
     def emit_matmul(self, group: Group, rewriter: Rewriter) -> Value | None:
         """A product of two blobs of matrices."""
         most = len(shape_of(group.result)) - 1
@@ -245,7 +228,7 @@ class Batchless:
         shapes = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
         return {
             **dict.fromkeys(shapes, self.emit_reshape), **dict.fromkeys(self.kinds, self.emit_binary),
-            "MatMul": self.emit_matmul, "BatchNormalization": self.emit_batch_norm, "Gather": self.emit_gather,
+            "MatMul": self.emit_matmul, "Gather": self.emit_gather,
             "Concat": self.emit_concat, "Split": self.emit_split,
             "Slice": layer(self.names["crop"], starts=_part(lambda axis, r: r.start),
                            ends=_part(lambda axis, r: r.start + len(r)), axes=_part(lambda axis, r: axis - 1)),
