@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from qir.lowering.openvino.rules import MODES, RULES, SCHEMES
-from qir.target import Runtime, Target, Tolerance, installed, late
+from qir.target import Runtime, Target, installed, late
 
 __all__ = ["TARGET"]
 
@@ -29,8 +29,4 @@ TARGET = Target(
                     profiles=("f32",), suffixes=(".xml", ".onnx"), account=late(f"{_HERE}.runtime:account")),
     opset={"ai.onnx": 18},
     verify=late(f"{_HERE}.export:verify"),
-    bounds={
-        ("Gemm", ""): Tolerance(1, 0.005, reason="behind a product a Clip at a tie of the next grid is left to it"),
-        ("MatMul", ""): Tolerance(1, 0.001, reason="sums beyond 2**24 are no float32; the plugin has integers"),
-    },
 )  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from qir.interpreter.delegate import as_onnx
-from qir.interpreter.grids import conv_on_grid, fake_of_sums, matmul_on_grid, sum_in_units
+from qir.interpreter.grids import conv_on_grid, fake_of_scaled_sums, fake_of_sums, matmul_on_grid, sum_in_units
 from qir.interpreter.node import Node
 from qir.interpreter.plain import delegated, dequantized, known
 from qir.interpreter.quantizers import Quantization, quantization_of
@@ -60,25 +60,34 @@ def _fake_quantize(node: Node) -> Kernel:
     ``rhe(fl(clip(x) * isc))`` where codes are int8.
     """
     x, unit = node.op.operands[0], node.quantization(0)
-    before, maker = grid_of(node, x), GRAPH.maker(x)
+    before, maker, (inner, bounds) = grid_of(node, x), GRAPH.maker(x), GRAPH.clipped(x)
     found = grid(known(node, 1), before if unit is None else grid(unit))
     factor, shift, zero, source = found.factor, found.shift, found.zero, "" if maker is None else maker.name
     centred = signed(found, node.op)
-    if maker is not None and maker is x.defining_op and (sums := _sums_of(node, maker)) is not None:
-        return fake_of_sums(found, *sums, 128 if centred else 0)
+    if maker is not None and (sums := _sums_of(node, maker)) is not None:
+        if maker is x.defining_op:
+            return fake_of_sums(found, *sums, 128 if centred else 0)
+        inner, bias = GRAPH.bias(inner, node.device)
+        if maker is inner.defining_op:
+            return fake_of_scaled_sums(found, sums[0], bias, bounds, bool(sums[1].any()), 128 if centred else 0)
     compiled = isinstance(x.type, TensorType) and x.type.is_static and source not in ABSORBING
     product = source in (*CONVS, "openvino.MatMul")
     if centred and (product or compiled):
         shift, zero = np.float32(0), 0
     elif compiled:
         shift = -found.low * factor
-    if zero == 0 and product:
+    ends = np.clip(np.float32(bounds), found.low, found.high)
+    first, last = np.rint(ends * factor + shift).tolist()
+    if zero == 0 and product and last - first >= found.levels - 1:
         factor = 1 / (1 / factor)
-    low, high, f, s, step = (float(v) for v in (found.low, found.high, factor, shift, found.step))
+    low, high, f, s, step = (float(v) for v in (*ends, factor, shift, found.step))
 
     def run(x: Tensor) -> Tensor:
         x = (x if before is None else before.centred(x)).clamp(low, high)
-        return (torch.round(x * f + s if compiled else (x.double() * f + s).float()) - zero) * step
+        codes = torch.round(x * f + s if compiled else (x.double() * f + s).float())
+        if product:  # what was clipped has the bound's code, made without fma
+            codes = torch.where(x == low, first, torch.where(x == high, last, codes))
+        return (codes - zero) * step
 
     return run
 

@@ -23,7 +23,7 @@ from qir.target import Target
 __all__ = ["GRAPH", "patterns"]
 
 GRAPH = FloatGraph(
-    FAKE, "openvino.Dequantize", "openvino.Reshape",
+    FAKE, "openvino.Dequantize", "openvino.Reshape", "openvino.Add", "openvino.Clamp",
     carries=frozenset(map("openvino.{}".format, ("MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice",
                                                  "Gather", "VariadicSplit", "Pad", "DepthToSpace", "SpaceToDepth",
                                                  "Concat"))),

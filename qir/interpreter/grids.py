@@ -21,7 +21,15 @@ from qir.ir.records import RecordOp
 from qir.numerics.span import SpanGrid
 from qir.rewrite import constant_of
 
-__all__ = ["FloatGraph", "conv_on_grid", "fake_of_sums", "matmul_on_grid", "sum_in_units"]
+__all__ = ["FloatGraph", "conv_on_grid", "fake_of_scaled_sums", "fake_of_sums", "matmul_on_grid", "sum_in_units"]
+
+SAME_SHIFT = 5e-5
+"""Shifts of channels that differ by less are taken to be that of the first."""
+
+NO_SHIFT = 1e-5
+"""A shift for all channels that is a smaller part of the codes' range is taken to be none."""
+
+Bounds = tuple[float, float]
 
 Weight = tuple[Tensor, Tensor]
 """Codes, in the layout of their constant, and scales: one, or one per output channel."""
@@ -29,12 +37,14 @@ Weight = tuple[Tensor, Tensor]
 
 @attrs.frozen
 class FloatGraph:
-    """The IR names of a dialect's records: `fake`, `dequantize`, `reshape`, those that carry numbers on unchanged, and
-    those that the record before them absorbs."""
+    """The IR names of a dialect's records: `fake`, `dequantize`, `reshape`, `add`, `clamp` (by `min` and `max`), those
+    that carry numbers on unchanged, and those that the record before them absorbs."""
 
     fake: str
     dequantize: str
     reshape: str
+    add: str
+    clamp: str
     carries: frozenset[str]
     absorbed: frozenset[str]
 
@@ -57,6 +67,23 @@ class FloatGraph:
                 return op
             value = next((v for v in op.operands if constant_of(v) is None), value)
         return None
+
+    def clipped(self, value: Value) -> tuple[Value, Bounds]:
+        """What a value is clipped from by the record that makes it, if it is, and the bounds in float32."""
+        op = value.defining_op
+        if not isinstance(op, RecordOp) or op.name != self.clamp:
+            return value, (-np.inf, np.inf)
+        return op.operands[0], (float(np.float32(op.parameter("min"))), float(np.float32(op.parameter("max"))))
+
+    def bias(self, value: Value, device: torch.device) -> tuple[Value, Tensor | None]:
+        """What a constant for each of the last axis, or one for all, is added to, and that constant."""
+        op = value.defining_op
+        if op is None or op.name != self.add:
+            return value, None
+        for x, held in zip(op.operands, map(constant_of, reversed(op.operands)), strict=True):
+            if held is not None and held.numpy().size in (1, *held.numpy().shape[-1:]):
+                return x, torch.from_numpy(held.numpy().reshape(-1)).to(device)
+        return value, None
 
     def weight(self, node: Node, value: Value) -> Weight | None:
         """The weight that a value is, whatever its shape was made into; None without one of a scale per channel."""
@@ -109,14 +136,61 @@ def fake_of_sums(grid: SpanGrid, scale: Tensor, offset: Tensor, down: int) -> Ke
     """The fake of a product without a bias, made of its sums: the range is divided by the scale of each column.
 
     ``rhe(fl(fl((sum + offset) * isc) + ish))`` with ``fl(fl(low / scale) + offset)`` for low, and so for high; `offset`
-    is what the zero point adds to a sum, `down` is subtracted from ish (codes are stored so much lower).
+    is what the zero point adds to a sum, `down` is subtracted from ish (codes are stored so much lower). Of one range
+    for all columns isc and ish are applied by fma, isc as ``fl(1 / fl(1 / isc))`` where ish is 0.
     """
     low, high = (torch.full_like(scale, float(end)) / scale + offset for end in (grid.low, grid.high))
     last = torch.full_like(scale, grid.levels - 1)
-    factor, shift = last / (high - low), -low * last / (high - low) - down
+    factor, shift = last / (high - low), _common(-low * last / (high - low), down, grid.levels)
+    one = bool((factor == factor[0]).all() and (shift == shift[0]).all())
+    if one and shift[0] == 0:
+        factor = 1 / (1 / factor)
 
     def run(x: Tensor) -> Tensor:
         sums = ((x.double() / scale.double()).round() + offset.double()).float().clamp(low, high)
-        return ((sums * factor + shift).round() + (down - grid.zero)) * grid.size
+        codes = (sums.double() * factor.double() + shift.double()).float() if one else sums * factor + shift
+        return (codes.round() + (down - grid.zero)) * grid.size
+
+    return run
+
+
+def _common(shift: Tensor, down: int, levels: int) -> Tensor:
+    """The shifts of channels less `down`: the first for all if the others are near, 0 where that is next to none."""
+    if (shift - shift[0]).abs().max() < SAME_SHIFT:
+        shift = shift[:1].expand_as(shift)
+        if abs(float(shift[0]) - down) < (levels - 1) * NO_SHIFT:
+            return torch.zeros_like(shift)
+    return shift - down
+
+
+def fake_of_scaled_sums(
+    grid: SpanGrid, scale: Tensor, bias: Tensor | None, bounds: Bounds, apart: bool, down: int
+) -> Kernel:
+    """The fake of ``clip(sum * scale[c] + bias[c])``, with scale, bias and clip made part of the fake.
+
+    ``rhe(fl(fl(sum * fl(isc * scale[c])) + shift[c]))``, ``shift[c] = fl(ish + fl(bias[c] * isc))``, kept between the
+    codes of the ends: of `bounds` and of the range those that are the narrower. An end's code is ``rhe(fl(fl(fl(end -
+    bias[c]) * isc) + shift[c]))``; what was clipped is known by its number, which is the end. If the scale is `apart`
+    from the product (something is subtracted in between), an end is divided by it, then multiplied by ``fl(isc *
+    scale[c])``. Where one factor and one shift are for all channels, they are applied by fma. `down` is subtracted
+    from shifts (codes are stored so much lower).
+    """
+    isc, ish = (torch.full_like(scale, float(part)) for part in (grid.factor, grid.shift))
+    offset = torch.zeros_like(scale) if bias is None else bias
+    factor, shift = isc * scale, _common(ish + offset * isc, 0, grid.levels)
+    ends = [torch.full_like(scale, min(max(bound, float(grid.low)), float(grid.high))) for bound in bounds]
+    first, last = ((((e - offset) / scale * factor if apart else (e - offset) * isc) + shift).round() for e in ends)
+    shift = _common(shift, down, grid.levels)
+    one = not apart and bool((shift == shift[0]).all()) and shift[0] != 0
+
+    def run(x: Tensor) -> Tensor:
+        sums = ((x.double() - offset.double()) / scale.double()).round().float()
+        if one:
+            codes = ((sums * scale).double() * isc.double() + shift.double()).float()
+        else:
+            codes = sums * factor + shift
+        codes = (codes.round() + down).clamp(first, last)
+        codes = torch.where(x <= ends[0], first, torch.where(x >= ends[1], last, codes))
+        return (codes.clamp(0, grid.levels - 1) - grid.zero) * grid.size
 
     return run
