@@ -191,7 +191,7 @@ class _Check:
             self.failed(op, label, mode, error)
             return
         for profile in self.profiles if self.report.runtime else ():
-            tolerance = self.target.tolerance("net" if label == WHOLE else op, profile)
+            tolerance = self.target.tolerance("net" if label == WHOLE else op, profile, mode)
             try:
                 if tolerance.absent is True:
                     self.absent(op, label, mode, profile, artifact, feeds[0])

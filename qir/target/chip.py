@@ -144,7 +144,8 @@ class Target:
     - `export(module, context, folder, name, …)` writes the artifact and returns its files; `opset` is the lowest
       version of each operator set that the artifact needs.
     - `bounds` say where the simulation is not the runtime's numbers exactly: by op type (``net`` for whole models) and
-      profile of the runtime, ``""`` for all op types or all profiles that have none of their own.
+      profile of the runtime, ``""`` for all op types or all profiles that have none of their own. A third name limits
+      a bound to one mode (``""``: the data sheet as it stands).
 
     `patterns`, `export` and `verify` are called late, so that a target is listed without importing what they need.
     """
@@ -166,7 +167,7 @@ class Target:
     verify: Callable[[ModuleOp, Context], None] | None = None
     held: tuple[str, ...] = ("builtin", "func")
     io: tuple[Literal["float", "integer"], ...] = ("float",)
-    bounds: Mapping[tuple[str, str], Tolerance] = attrs.field(factory=dict)
+    bounds: Mapping[tuple[str, str] | tuple[str, str, str], Tolerance] = attrs.field(factory=dict)
     notes: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
@@ -202,10 +203,14 @@ class Target:
         found = self.patterns(self) if self.patterns is not None else ()
         return (found,) if isinstance(found, PatternSet) else tuple(found)
 
-    def tolerance(self, op: str, profile: str = "") -> Tolerance:
-        """How far the simulation of an op type (``net``: of a whole model) may be from the runtime in a profile."""
-        keys = (op, profile), (op, ""), ("", profile)
-        return next((self.bounds[key] for key in keys if key in self.bounds), Tolerance())
+    def tolerance(self, op: str, profile: str = "", mode: str = "") -> Tolerance:
+        """How far the simulation of an op type (``net``: of a whole model) may be from the runtime in a profile and a
+        mode: what `bounds` say of both, else of this op type and profile, this op type, this profile."""
+        for what in ((op, profile), (op, ""), ("", profile)):
+            for key in ((*what, mode), what):
+                if key in self.bounds:
+                    return self.bounds[key]
+        return Tolerance()
 
     def rules_for(self, op_name: str) -> tuple[Rule, ...]:
         """The rules of an op by its IR name (``onnx.Conv``, ``com.microsoft.Gelu``), in order."""

@@ -18,6 +18,7 @@ from qir.target import (
     Fused,
     Rule,
     Target,
+    Tolerance,
     Weight,
     attribute_is,
     get_target,
@@ -158,3 +159,11 @@ def test_the_version_of_what_is_installed() -> None:
 
     assert installed("no-such-distribution", "onnx")() == version("onnx")
     assert installed("no-such-distribution")() is None
+
+
+def test_a_bound_of_one_mode_is_before_that_of_all() -> None:
+    numbers = {("Conv", ""): 1, ("Conv", "", "wide"): 2, ("Conv", "fast"): 3, ("", "fast"): 4, ("", "fast", ""): 5}
+    target = Target("t", bounds={key: Tolerance(steps=n) for key, n in numbers.items()})
+    asked = [("Conv", "", ""), ("Conv", "", "wide"), ("Conv", "slow", "wide"), ("Conv", "fast", "wide")]
+    assert [target.tolerance(*key).steps for key in asked] == [1, 2, 2, 3]
+    assert [target.tolerance("Add", *key).steps for key in (("fast", ""), ("fast", "wide"), ("slow", ""))] == [5, 4, 0]
