@@ -21,15 +21,15 @@ rows, rows equal, rows      of `row_steps`: how rows of floats become codes, for
 grouped, rows depthwise     scale, of a grouped and of a depthwise convolution)
 =========================== ================================================================================
 
-Records read the parameters `fused_activation_function` (one of `CLAMPS`), `keep_num_dims`, `adj_y`, `alpha`,
-`approximate`, `axes`, `keep_dims`, `block_size` and those of `qir.interpreter.arrays`.
+Records read the parameters `fused_activation_function` (a name of `qir.numerics.clamps`), `keep_num_dims`, `adj_y`,
+`alpha`, `approximate`, `axes`, `keep_dims`, `block_size` and those of `qir.interpreter.arrays`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,22 +43,18 @@ from qir.interpreter.registry import Kernel, kernel
 from qir.ir import TensorType
 from qir.numerics import kernels as k
 from qir.numerics import storage_dtype
+from qir.numerics.clamps import CLAMPS
 from qir.numerics.fixed_point import rescale, shift_right
 from qir.numerics.rounding import round_
 from qir.numerics.sampling import bilinear_codes, nearest_pixels
 
-__all__ = ["CLAMPS", "Choice", "register_arithmetic", "sizes_of"]
+__all__ = ["Choice", "register_arithmetic", "sizes_of"]
 
 F32, F64, I64 = torch.float32, torch.float64, torch.int64
 
 Choice = Callable[..., str]
 """``choose(node, what, *ratios)``: the formula of an operation; `ratios` are factors that may be out of a kernel's
 reach."""
-
-CLAMPS: Final[Mapping[str, tuple[float, float]]] = {
-    "NONE": (-math.inf, math.inf), "RELU": (0.0, math.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0),
-}  # fmt: skip
-"""Fused activations by name."""
 
 
 # ---------------------------------------------------------------- what kernels share

@@ -1,9 +1,9 @@
 """The emitters of a whole chip with array records: every ONNX operator that `Arrays` has records for.
 
-Beside what `arrays` says the records have the attributes `fused_activation_function` (a name of `CLAMPS`), `stride_h`,
-`stride_w`, `padding`, `dilation_h_factor`, `dilation_w_factor`, `depth_multiplier`, `filter_height`, `filter_width`,
-`keep_num_dims`, `asymmetric_quantize_inputs`, `adj_y`, `alpha`, `approximate`, `block_size`, `size`,
-`half_pixel_centers` and `align_corners`.
+Beside what `arrays` says the records have the attributes `fused_activation_function` (a name of
+`qir.numerics.clamps`), `stride_h`, `stride_w`, `padding`, `dilation_h_factor`, `dilation_w_factor`, `depth_multiplier`,
+`filter_height`, `filter_width`, `keep_num_dims`, `asymmetric_quantize_inputs`, `adj_y`, `alpha`, `approximate`,
+`block_size`, `size`, `half_pixel_centers` and `align_corners`.
 """
 
 from __future__ import annotations

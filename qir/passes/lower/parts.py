@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Final
-
 import numpy as np
 
 from qir.datasheet import clamp_bounds
 from qir.dialects.qsim import make_quantizer
 from qir.ir import IntegerType, Operation, TensorType, Value
+from qir.numerics.clamps import CLAMPS
 from qir.numerics.scheme import Granularity, Product, Scheme
 from qir.passes.graph.expansions import expansion_of
 from qir.passes.lower.groups import Group
 from qir.rewrite import Rewriter, constant_array
 
-__all__ = ["CLAMPS", "LAYER_NORM", "bias_of", "clamp_name"]
-
-CLAMPS: Final[Mapping[tuple[float, float], str]] = {
-    (0.0, math.inf): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1",
-}  # fmt: skip
-"""The activations that TFLite's kernels fuse, by their bounds."""
+__all__ = ["LAYER_NORM", "bias_of", "clamp_name"]
 
 
 def clamp_name(op: Operation | None) -> str | None:
@@ -29,7 +21,7 @@ def clamp_name(op: Operation | None) -> str | None:
     if op is None:
         return "NONE"
     bounds = clamp_bounds(op)
-    return None if bounds is None else CLAMPS.get(bounds)
+    return next((name for name, known in CLAMPS.items() if known == bounds), None)
 
 
 def bias_of(group: Group, rewriter: Rewriter, channels: int, scheme: Scheme) -> tuple[Value, str | None]:
