@@ -36,16 +36,11 @@ class ChannelsLastIo(Pass):
     outputs: tuple[str, ...] = option(("*",), "which outputs: names or globs")
 
     def run(self, module: Operation, ctx: Context) -> bool:
-        from qir.interpreter.lookup import port_names
-
         assert isinstance(module, ModuleOp)
         func = main_function(module)
-        inputs, outputs = port_names(func)
         changed = 0
-        for index in chosen(func, "input", self.inputs, inputs):
-            changed += _input(func, index, ctx)
-        for index in chosen(func, "output", self.outputs, outputs):
-            changed += _output(func, index, outputs[index], ctx)
+        for kind, index, name in chosen(func, self.inputs, self.outputs):
+            changed += _input(func, index, ctx) if kind == "input" else _output(func, index, name, ctx)
         func.update_type()
         self.count(ctx, "inputs and outputs", changed)
         return changed > 0

@@ -39,33 +39,39 @@ class QuantizeIo(Pass):
     outputs: tuple[str, ...] = option(("*",), "which outputs: names or globs")
 
     def run(self, module: Operation, ctx: Context) -> bool:
-        from qir.interpreter.lookup import port_names
-
         assert isinstance(module, ModuleOp)
         func = main_function(module)
-        inputs, outputs = port_names(func)
         changed = 0
-        for kind, wanted, names in (("input", self.inputs, inputs), ("output", self.outputs, outputs)):
-            for index in chosen(func, kind, wanted, names):
-                reason = _input(func, index) if kind == "input" else _output(func, index, names[index])
-                if reason is None:
-                    self.count(ctx, f"{kind}s")
-                    changed += 1
-                else:
-                    message = f"the {kind} '{names[index]}' stays as it is: {reason}"
-                    ctx.remark("missed", func.location, message, self.name)
+        for kind, index, name in chosen(func, self.inputs, self.outputs):
+            reason = _input(func, index) if kind == "input" else _output(func, index, name)
+            if reason is None:
+                self.count(ctx, f"{kind}s")
+                changed += 1
+            else:
+                ctx.remark("missed", func.location, f"the {kind} '{name}' stays as it is: {reason}", self.name)
         func.update_type()
         if not changed:
             ctx.warning(func.location, "no input or output is made integer", "list the reasons with --remarks missed")
         return changed > 0
 
 
-def chosen(func: FuncOp, kind: str, wanted: Sequence[str], names: Sequence[str]) -> list[int]:
-    """The positions of what the names and globs mean. Raises QirError for one that means nothing."""
-    for text in wanted:
-        if text != "*" and not any(text == name or fnmatchcase(name, text) for name in names):
-            fail(func.location, f"the model has no {kind} '{text}'", f"its {kind}s are {', '.join(names) or 'none'}")
-    return [i for i, name in enumerate(names) if any(text in ("*", name) or fnmatchcase(name, text) for text in wanted)]
+def chosen(func: FuncOp, inputs: Sequence[str], outputs: Sequence[str]) -> list[tuple[str, int, str]]:
+    """``input`` or ``output``, position and name of what the names and globs mean.
+
+    Raises QirError for a name or glob that means nothing.
+    """
+    from qir.interpreter.lookup import port_names
+
+    found = []
+    for kind, wanted, names in zip(("input", "output"), (inputs, outputs), port_names(func), strict=True):
+        for text in wanted:
+            if text != "*" and not any(text == name or fnmatchcase(name, text) for name in names):
+                known = ", ".join(names) or "none"
+                fail(func.location, f"the model has no {kind} '{text}'", f"its {kind}s are {known}")
+        for index, name in enumerate(names):
+            if any(text in ("*", name) or fnmatchcase(name, text) for text in wanted):
+                found.append((kind, index, name))
+    return found
 
 
 def _input(func: FuncOp, index: int) -> str | None:
