@@ -16,7 +16,7 @@ MICRO = "no GELU, POW, FULLY_CONNECTED of int4, GATHER by int64, floats by codes
 ROWS = "where rows of floats are quantized at run time, one number that rounds otherwise moves a whole row of floats"
 FLOATS = "where float operators stand between, they sum in another order, and codes behind them move"
 PRODUCTS = ("Conv", "Gemm", "MatMul")
-BOUNDS = {
+BOUNDS: dict[tuple[str, str] | tuple[str, str, str], Tolerance] = {
     **{(op, "micro"): Tolerance(absent="partly", reason=MICRO) for op in ("", "net", *PRODUCTS)},
     **{(op, "", "dynamic"): Tolerance(fraction=0.02, reason=ROWS) for op in PRODUCTS},
     ("net", ""): Tolerance(steps=5, fraction=0.05, reason=FLOATS),

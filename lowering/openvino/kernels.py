@@ -76,7 +76,7 @@ def _fake_quantize(node: Node) -> Kernel:
         shift, zero = np.float32(0), 0
     elif compiled:
         shift = -found.low * factor
-    ends = np.clip(np.float32(bounds), found.low, found.high)
+    ends = np.clip(np.array(bounds, np.float32), found.low, found.high)
     first, last = np.rint(ends * factor + shift).tolist()
     if zero == 0 and product and last - first >= found.levels - 1:
         factor = 1 / (1 / factor)
