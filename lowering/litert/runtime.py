@@ -23,11 +23,7 @@ def _module(name: str, install: str = "pip install 'qir[litert]'") -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        fail(
-            None,
-            f"'{name.partition('.')[0]}' is not installed, so .tflite files can be neither written nor run",
-            install,
-        )
+        fail(None, f"'{name.partition('.')[0]}' is not installed: no .tflite file can be written or run", install)
 
 
 def schema() -> Any:
@@ -73,6 +69,10 @@ def run(path: str | Path, inputs: Mapping[str, Any], profile: str = "") -> dict[
     arrays = [np.ascontiguousarray(inputs[name]) for name in wanted]
     free = bool(tensors) and all(t.shapeSignature is not None and t.shapeSignature[0] == -1 for t in tensors)
     samples = [[a[i : i + 1] for a in arrays] for i in range(min(map(len, arrays)))] if free else [arrays]
+    for tensor, array in zip(tensors, samples[0]) if profile == "micro" else ():
+        if (held := list(tensor.shape)) != (given := list(array.shape)):
+            what = f"{tensor.name.decode()} has the sizes {', '.join(map(str, held))}, not {', '.join(map(str, given))}"
+            fail(str(path), f"{what}, and TFLite Micro changes none", "give the model's free axes sizes first")
     step = _micro(data, len(names)) if profile == "micro" else _lite(data, profile or "xnnpack")
     found = zip(*map(step, samples))
     return {name: np.concatenate(parts) if len(parts) > 1 else parts[0] for name, parts in zip(names, found)}

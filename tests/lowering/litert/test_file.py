@@ -127,6 +127,20 @@ def test_a_free_batch_is_stated_and_is_one(tmp_path: Path) -> None:
         np.testing.assert_array_equal(whole[:2], np.concatenate([o[name] for o in one]))
 
 
+def test_free_sizes_of_an_image_are_set_when_it_runs_but_not_by_tflite_micro(tmp_path: Path) -> None:
+    n = Net(0, 17)
+    model = n.model([n.op("Conv", n.data(1, 3, 8, 8), n.weight(4, 3, 3, 3), n.bias(4), pads=[1, 1, 1, 1])])
+    for end in (*model.graph.input, *model.graph.output):
+        for axis in (2, 3):
+            end.type.tensor_type.shape.dim[axis].dim_param = "HW"[axis - 2]
+    path = TARGET.export(quantized(model, tmp_path), Context(), tmp_path, "net")[0].path  # type: ignore[misc]
+    inputs = {"x0": np.random.default_rng(0).normal(size=(1, 3, 10, 6)).astype(np.float32)}
+    for profile in ("xnnpack", "optimized", "reference"):
+        assert [y.shape for y in run_artifact(TARGET, path, inputs, profile).values()] == [(1, 4, 10, 6)]
+    with pytest.raises(QirError, match="x0 has the sizes 1, 3, 1, 1, not 1, 3, 10, 6, and TFLite Micro"):
+        run_artifact(TARGET, path, inputs, "micro")
+
+
 # ---------------------------------------------------------------- broken files
 def spoiled(data: bytes, how: str) -> bytes:
     if how == "cut":
