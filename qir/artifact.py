@@ -22,9 +22,10 @@ from qir.dialects.func import main_function
 from qir.interpreter import Plan, as_array
 from qir.interpreter.inputs import argument_name
 from qir.interpreter.lookup import port_names
-from qir.ir import Context, IntegerType, Operation, StringAttr, TensorType, fail
+from qir.ir import Context, IntegerType, Operation, StringAttr, TensorType, Value, fail
 from qir.ir.tensors import numpy_dtype
 from qir.passes import run_pipeline
+from qir.rewrite import constant_of
 from qir.runtime_process import run_artifact
 from qir.target import Artifact, Target
 
@@ -134,16 +135,27 @@ def try_artifact(
 def _check_shapes(module: ModuleOp, runtime: str, results: Arrays) -> None:
     """Whether all outputs are there, each of the rank and the sizes that the module states."""
     main = main_function(module)
-    for name, value in zip(port_names(main)[1], main.return_op.operands, strict=True):
+    values = main.return_op.operands
+    for name, value in zip(port_names(main)[1], values, strict=True):
         if name not in results:
             raise module.error(
-                f"the artifact that was written has no output '{name}'", f"its outputs are {', '.join(results)}"
+                f"the artifact that was written has no output '{name}'{_no_layer(value, main.return_op.operands)}",
+                f"its outputs are {', '.join(results)}; leave '{name}' out of the model's",
             )
         shape = value.type.shape if isinstance(value.type, TensorType) else None
         found = results[name].shape
         if shape is not None and not _fits(found, shape):
             words = ", ".join("?" if size is None else str(size) for size in shape)
             raise module.error(f"{runtime} gives '{name}' in the shape {found}, the module says ({words})")
+
+
+def _no_layer(value: Value, values: Sequence[Value]) -> str:
+    """Why no layer of an artifact may give an output of the module, where that can be told."""
+    if value.defining_op is None:
+        return ", which is an input handed on"
+    if constant_of(value) is not None:
+        return ", which is a constant"
+    return ", which is the value of another output" if sum(v is value for v in values) > 1 else ""
 
 
 def _fits(found: tuple[int, ...], stated: tuple[int | None, ...]) -> bool:

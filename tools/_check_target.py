@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qir.tools._terminal import Bars, Streams, console
+from qir.tools._terminal import Bars, Streams, Usage, console
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -47,6 +47,9 @@ def check_target_command(args: Namespace, streams: Streams) -> int:
     from qir.ir.files import whole_file
     from qir.passes.progress import Progress
 
+    zoo = _zoo(args)
+    if args.no_suite and (args.only or zoo is None):
+        raise Usage("qir check-target: error: nothing is left to try: neither generated cases nor nets\n", 2)
     ctx = Context()
     with Bars(streams.stderr) as bars:
         ctx.extensions[Progress] = bars
@@ -58,7 +61,7 @@ def check_target_command(args: Namespace, streams: Streams) -> int:
             seed=args.seed,
             runtime=not args.no_runtime,
             suite=not args.no_suite,
-            zoo=_zoo(args),
+            zoo=zoo,
             ctx=ctx,
         )
     if args.json:

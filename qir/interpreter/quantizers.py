@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from qir.dialects.qsim import QuantizerOp
-from qir.ir import fail
+from qir.ir import TensorType, fail
 from qir.ir.records import RecordOp
 from qir.numerics import product_scale
 from qir.numerics.scheme import Scheme
@@ -54,7 +54,7 @@ def quantization_of(op: RecordOp, index: int, lookup: Callable[[str], Any]) -> Q
     """The quantizer of an operand, or behind the operands of a result, as a record's `quant` names it.
 
     `lookup` finds a quantizer by name. None where the value is no codes. Raises QirError where the quantizer is not
-    there or has no scale.
+    there or has no scale, and where the number of its scales is that of no axis of the value.
     """
     name = op.quantizer_names()[index]
     if name is None:
@@ -70,6 +70,14 @@ def quantization_of(op: RecordOp, index: int, lookup: Callable[[str], Any]) -> Q
     axis = scheme.granularity.axis
     if scheme.product is not None:
         axis = scheme.product.axis if scale.dim() else None
+    type = (*op.operands, *op.results)[index].type
+    sizes = type.shape if isinstance(type, TensorType) else None
+    if scheme.granularity.is_per_tensor and scheme.product is None:
+        fits = scale.dim() == 0
+    else:  # a target's layout may have moved the axis
+        fits = axis is None or sizes is None or None in sizes or scale.numel() in sizes
+    if not fits:
+        raise op.error(f"is quantized by @{name}, whose {scale.numel()} scales do not fit {type}")
     zeros = torch.tensor(scheme.fixed_zero) if zero is None else zero
     return Quantization(name, scale, zeros.to(torch.int64).expand(scale.shape), scheme, axis)
 

@@ -75,6 +75,20 @@ def test_a_wrong_one_is_not_handed_over(changes: dict[str, Any], message: str, t
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("returned", "why"),
+    [("%x", "an input handed on"), ("%z", "the value of another output"), ("%c", "a constant")],
+)
+def test_why_an_output_is_missing(returned: str, why: str, tmp_path: Path) -> None:
+    kind = {"%x": "?x4xf32", "%z": "1x300xi8", "%c": "1xf32"}[returned]
+    constant = "%c = onnx.Constant() {value = dense<[1.0]> : tensor<1xf32>} : () -> tensor<1xf32>"
+    text = MODULE.replace("return %y,", f"{constant}\n    return {returned},")
+    text = text.replace("-> (tensor<?x4xf32>,", f'-> (tensor<{kind}> {{onnx.name = "w"}},')
+    text = text.replace(": tensor<?x4xf32>, tensor<1x300xi8>\n", f": tensor<{kind}>, tensor<1x300xi8>\n")
+    with pytest.raises(QirError, match=f"has no output 'w', which is {why}\n(.*\n)+  hint: .* leave 'w' out"):
+        qir.export(qir.parse(text, ctx := Context()), tmp_path / "m.chip", chip(), ctx)
+
+
 def test_small_noise_is_said_and_taken(tmp_path: Path) -> None:
     ctx = Context()
     qir.export(qir.parse(MODULE, ctx), tmp_path / "m.chip", chip(y=lambda given: 1.001 * given["x"]), ctx)

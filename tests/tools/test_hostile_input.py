@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -128,6 +129,8 @@ def test_devices_of_run_and_compare(device: str) -> None:
         (qir_opt, ("m.onnx", "--split-input-file")),
         (qir_translate, ("--import-onnx", "--export=onnx", "m.onnx")),
         (qir_translate, ("m.onnx",)),
+        (qir, ("check-target", "onnxruntime", "--no-suite", "--no-zoo")),
+        (qir, ("check-target", "onnxruntime", "--no-suite", "--only", "Conv")),
     ],
 )
 def test_wrong_usage(tool: ModuleType, argv: tuple[str, ...]) -> None:
@@ -235,6 +238,23 @@ def test_quantizers_that_depend_on_themselves() -> None:
     for tool, argv in ((qir_opt, ("t.qir",)), (qir, ("run", "t.qir", "--input", "x=two.npy"))):
         errors = fails(tool, *argv)
         assert "@a depend on themselves: @a of @b of @a" in errors and errors.startswith("t.qir:2:3")
+
+
+@pytest.mark.parametrize(
+    ("edit", "word"),
+    [
+        (r"@stem\.weight : .*?scale", "@stem.weight, whose 5 scales do not fit tensor<16x1x3x3xi8>"),
+        (r"@input : .*?scale", "@input, whose 5 scales do not fit tensor<?x1x8x8xf32>"),
+    ],
+)
+def test_scales_that_do_not_fit_a_record(edit: str, word: str) -> None:
+    passes = "canonicalize,fold-batch-norm,annotate{target=ncnn},calibrate{data=c.npz},materialise,lower{target=ncnn}"
+    assert qir_opt.main(["m.onnx", "-o", "t.qir", "-p", passes]) == 0
+    text, edits = re.subn(rf"({edit})\([^)]*\)", r"\1([0.1, 0.2, 0.3, 0.4, 0.5])", Path("t.qir").read_text(), count=1)
+    assert edits == 1
+    Path("t.qir").write_text(text, encoding="utf-8")
+    errors = fails(qir_translate, "--export=ncnn", "t.qir", "-o", "o.param")
+    assert "[/stem, /stem_bn]" in errors and word in errors
 
 
 def test_more_memory_than_there_is() -> None:
