@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from qir.lowering.litert.dialect import ARRAYS
 from qir.lowering.litert.rules import SCHEMES
+from qir.passes.graph.expansions import expansion_of
 from qir.passes.lower.array_emitters import array_emitters, array_layout
 from qir.passes.lower.arrays import Arrays
 from qir.passes.lower.groups import group_patterns
 from qir.passes.lower.layout import layout_phases
-from qir.passes.lower.parts import LAYER_NORM
 from qir.passes.lower.plain import edge_patterns
 from qir.rewrite import PatternSet
 from qir.target import Target
@@ -23,6 +23,7 @@ LAYOUT = array_layout(ARRAYS, "new_shape")
 
 
 def lowering_patterns(target: Target) -> list[PatternSet]:
-    """Normalizations by their formula, groups, what is left of the quantizers, layout."""
-    groups = group_patterns(target, array_emitters(Arrays(LAYOUT, ARRAYS), SCHEMES["bias"]))
-    return [LAYER_NORM, groups, edge_patterns(ARRAYS["quantize"], ARRAYS["dequantize"]), *layout_phases(LAYOUT)]
+    """Layer normalization by its formula, behind quantization; groups; what is left of the quantizers; layout."""
+    norms, groups = expansion_of("LayerNormalization"), array_emitters(Arrays(LAYOUT, ARRAYS), SCHEMES["bias"])
+    edges = edge_patterns(ARRAYS["quantize"], ARRAYS["dequantize"])
+    return [norms, group_patterns(target, groups), edges, *layout_phases(LAYOUT)]

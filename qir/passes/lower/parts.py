@@ -9,11 +9,10 @@ from qir.dialects.qsim import make_quantizer
 from qir.ir import IntegerType, Operation, TensorType, Value
 from qir.numerics.clamps import CLAMPS
 from qir.numerics.scheme import Granularity, Product, Scheme
-from qir.passes.graph.expansions import expansion_of
 from qir.passes.lower.groups import Group
 from qir.rewrite import Rewriter, constant_array
 
-__all__ = ["LAYER_NORM", "bias_of", "clamp_name"]
+__all__ = ["bias_of", "clamp_name"]
 
 
 def clamp_name(op: Operation | None) -> str | None:
@@ -50,8 +49,3 @@ def bias_of(group: Group, rewriter: Rewriter, channels: int, scheme: Scheme) -> 
     with rewriter.at(func.parent, func):
         rewriter.insert(make_quantizer(name, scheme, location=group.op.location))
     return zeros, name
-
-
-LAYER_NORM = expansion_of("LayerNormalization")
-"""Layer normalization by its formula, behind quantization: for chips that compute it in float, of operations that
-annotate would quantize one by one."""
