@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-DATA_HELP = (
-    "an .npz (one array per input, first axis = samples), a folder of .npz, .npy or images, or module:function"
-)
+DATA_HELP = "an .npz (one array per input, first axis = samples), a folder of .npz, .npy or images, or module:function"
 
 
 def main(
@@ -75,9 +73,7 @@ def _parser() -> ArgumentParser:
         help="an operation that stays float though no --exclude or --only says so is an error",
     )  # fmt: skip
     p.add_argument("--pipeline", metavar="P", help="run this pipeline in place of the target's")
-    p.add_argument(
-        "--remarks", metavar="REGEX", help="print the remarks that match: why something was or was not done"
-    )
+    p.add_argument("--remarks", metavar="REGEX", help="print the remarks that match: why something was or was not done")
 
     p = commands.add_parser("run", help="interpret a module at any stage or an ONNX model, or run an artifact")
     p.add_argument("model", metavar="MODEL", help=".qir or .onnx, or an artifact that a target's runtime takes")

@@ -52,6 +52,7 @@ SPELLED: dict[str, tuple[str, dict[Any, str]]] = {
 }  # fmt: skip
 """ONNX's attributes in the format's words: the name, and the values where they differ."""
 
+
 def onnx_attributes(row: Record) -> dict[str, str]:
     """The attributes of a record that are ONNX's, by name."""
     return {key: key for key in row.attributes if key in {*SPELLED, "axis", "dilations", "epsilon", "pads", "strides"}}

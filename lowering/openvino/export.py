@@ -21,6 +21,7 @@ from qir.target import Artifact, get_target, node_name
 
 __all__ = ["export", "verify", "write_ir"]
 
+
 def weight(ir: LayerFiles, codes: Slot, name: str) -> Port:
     """Convert and Multiply; where scales belong to blocks, with two axes for one, and Reshape back."""
     assert codes.data is not None and codes.quantization is not None

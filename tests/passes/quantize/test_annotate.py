@@ -122,7 +122,9 @@ def test_a_gemm_that_the_kernel_cannot_do_stays_float(attributes: str, reason: s
     assert f"missed: onnx.Gemm stays float: {reason}" in module_remarks[id(module)]
 
 
-@pytest.mark.parametrize(("lower", "upper", "fused"), [("0.0", "6.0", True), ("-1.0", "1.0", True), ("%x", "6.0", False)])
+@pytest.mark.parametrize(
+    ("lower", "upper", "fused"), [("0.0", "6.0", True), ("-1.0", "1.0", True), ("%x", "6.0", False)]
+)
 def test_a_clip_is_fused_where_its_bounds_are_known(lower: str, upper: str, fused: bool) -> None:
     def bound(name: str, value: str) -> str:
         if value.startswith("%"):

@@ -28,7 +28,7 @@ CHIP = Target(
         Rule("Softmax", "float", note="on the vector unit"),
     ),
 )  # fmt: skip
-CONV = "%{y} = onnx.Conv({x}, %w{g}) {attrs}: (tensor<1x2x4x4xf32>, tensor<2x{n}x1x1xf32>) -> tensor<1x2x4x4xf32> loc(\"{y}\")"
+CONV = '%{y} = onnx.Conv({x}, %w{g}) {attrs}: (tensor<1x2x4x4xf32>, tensor<2x{n}x1x1xf32>) -> tensor<1x2x4x4xf32> loc("{y}")'
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,17 @@ def refused(lines: list[str], options: str = "") -> set[str]:
 
 
 def test_what_runs_in_low_precision_is_fine() -> None:
-    assert refused([conv("a", "%x"), unary("Relu", "b", "a"), unary("AveragePool", "c", "b", "{kernel_shape = array<i64: 1, 1>} "), conv("d", "%c")]) == set()
+    assert (
+        refused(
+            [
+                conv("a", "%x"),
+                unary("Relu", "b", "a"),
+                unary("AveragePool", "c", "b", "{kernel_shape = array<i64: 1, 1>} "),
+                conv("d", "%c"),
+            ]
+        )
+        == set()
+    )
 
 
 @pytest.mark.parametrize(
