@@ -154,15 +154,15 @@ def _wrong(value: Value, handover: Handover) -> Iterator[tuple[str, str]]:
         yield "has a result that is read more than once", f"each reader needs one of its own, of {handover.split}"
     if not _is_codes(value):
         return
-    passing = ", ".join(sorted(handover.passes))
+    passing, given = ", ".join(sorted(handover.passes)), _quantizer(value)
     for user in value.users:
         if not _takes(user, value, handover):
             yield (f"gives codes to {user.name}, which reads them as something else",
                    f"codes go to {', '.join(sorted(handover.takes))}, directly or through {passing}")  # fmt: skip
-        elif isinstance(user, RecordOp) and user.quantizer_names()[list(user.operands).index(value)] != _quantizer(
-            value
-        ):
-            yield (f"gives codes of @{_quantizer(value)} to {user.name}, which reads them by another quantizer",
+            continue
+        assert isinstance(user, RecordOp)
+        if user.quantizer_names()[list(user.operands).index(value)] != given:
+            yield (f"gives codes of @{given} to {user.name}, which reads them by another quantizer",
                    "let both name one quantizer")  # fmt: skip
 
 
