@@ -26,7 +26,6 @@ MODES: Mapping[str, Mapping[str, Scheme | None]] = {
     "dynamic": {"activation": None, "bias": None},
 }
 
-
 ACTIVATIONS = (Fused("Relu"), Fused("Clip", (d.clips_to((0.0, 6.0), (-1.0, 1.0)),)))
 GEMM_ROWS = Axis("one scale per column (axis 0 if transB, else 1)", lambda op, value: 0 if op.attr("transB", 0) else 1)
 COLUMNS = Axis("one scale per column", lambda op, value: 1)

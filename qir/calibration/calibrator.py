@@ -16,7 +16,7 @@ from torch import Tensor
 from qir.calibration.data import Batch, Feed, InputSpec, Record
 from qir.calibration.observers import Histogram, MinMax, Moments, NotFinite
 from qir.calibration.products import Product, product_of, sensitivity
-from qir.calibration.ranges import METHODS, Reader, search_range, weight_range
+from qir.calibration.ranges import FEW, METHODS, Reader, search_range, weight_range, widened
 from qir.calibration.scales import quantize_scales
 from qir.dialects.builtin import ModuleOp
 from qir.dialects.qsim import FakeOp, QuantizerOp
@@ -31,11 +31,13 @@ __all__ = ["Method", "calibrate", "calibrate_constants"]
 
 @attrs.frozen
 class Method:
-    """How ranges are found: `activations` is one of `METHODS`, `weights` minmax or mse, `p` the percentile."""
+    """How ranges are found: `activations` is one of `METHODS`, `weights` minmax or mse, `p` the percentile, `spread`
+    how many standard deviations a range reaches at least where fewer than `FEW` numbers were seen (not by minmax)."""
 
     activations: str = "mse"
     weights: str = "mse"
     p: float = 99.99
+    spread: float = 0.0
 
     def of(self, quantizer: QuantizerOp) -> Method:
         """The quantizer's own wish (``observe(percentile, p = 99.9)``) goes before the job's."""
@@ -50,7 +52,7 @@ class Method:
         p = float(words.get("p", self.p))
         if not 50.0 < p <= 100.0:
             raise quantizer.error(f"@{quantizer.sym_name} asks for the percentile {p}", "it lies between 50 and 100")
-        return Method(method, "mse" if method == "mse" else "minmax", p)
+        return Method(method, "mse" if method == "mse" else "minmax", p, self.spread)
 
 
 @attrs.define(eq=False)
@@ -78,6 +80,7 @@ class _Job:
     weights: tuple[Tensor, int] | None = None
     found: tuple[Tensor, Tensor] | None = None
     observer: MinMax | Histogram = attrs.field(init=False)
+    seen: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.reset()
@@ -85,8 +88,10 @@ class _Job:
     def reset(self) -> None:
         simple = self.method.activations == "minmax" or not self.scheme.granularity.is_per_tensor
         self.observer = MinMax(self.scheme.granularity) if simple else Histogram(self.weights)
+        self.seen = 0
 
     def see(self, x: Tensor, samples: int) -> None:
+        self.seen += x.numel()
         if isinstance(self.observer, MinMax):
             self.observer.observe(x)
         else:
@@ -97,7 +102,9 @@ class _Job:
             return self.observer.range()
         if self.observer.is_empty:
             return None
-        return search_range(self.observer, self.scheme, self.method.activations, self.method.p)
+        found = search_range(self.observer, self.scheme, self.method.activations, self.method.p)
+        few = self.method.spread > 0 and self.seen < FEW
+        return widened(self.observer, found, self.method.spread) if few else found
 
 
 def calibrate(

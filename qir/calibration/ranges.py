@@ -11,7 +11,7 @@ from torch import Tensor
 from qir.calibration.observers import Histogram
 from qir.numerics import Granularity, Scheme, block_range, fake, range_to_params, reduce_blocks
 
-__all__ = ["METHODS", "Reader", "kl_range", "mse_range", "percentile_range", "search_range", "weight_range"]
+__all__ = ["METHODS", "Reader", "kl_range", "mse_range", "percentile_range", "search_range", "weight_range", "widened"]
 
 METHODS = ("minmax", "percentile", "mse", "kl")
 """How the range of an activation is found."""
@@ -28,6 +28,22 @@ def search_range(histogram: Histogram, scheme: Scheme, method: str, p: float = 9
     else:
         raise ValueError(f"unknown method {method!r}: expected {', '.join(METHODS)}")
     return torch.tensor(lo), torch.tensor(hi)
+
+
+FEW = 1024
+"""So many numbers show how far a value reaches: of as many normal ones the largest lies about 3.2 deviations off."""
+
+
+def widened(histogram: Histogram, found: tuple[Tensor, Tensor], deviations: float) -> tuple[Tensor, Tensor]:
+    """A range that reaches at least so many standard deviations from the mean, on the sides of zero that were seen."""
+    centres, counts = histogram.bins()
+    mean = (centres * counts).sum() / counts.sum()
+    reach = deviations * ((centres - mean).square() * counts).sum().div(counts.sum()).sqrt()
+    low, high = found
+    return (
+        torch.minimum(low, mean - reach) if histogram.lo < 0 else low,
+        torch.maximum(high, mean + reach) if histogram.hi > 0 else high,
+    )
 
 
 def percentile_range(histogram: Histogram, p: float) -> tuple[float, float]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import qir
 from qir.calibration.observers import Histogram
-from qir.calibration.ranges import Reader, kl_range, mse_range, percentile_range, search_range, weight_range
+from qir.calibration.ranges import Reader, kl_range, mse_range, percentile_range, search_range, weight_range, widened
 from qir.numerics import Granularity, Scheme, fake, range_to_params
 
 U8 = Scheme(storage="u8", symmetric=False)
@@ -111,3 +115,32 @@ def test_the_error_of_grouped_outputs_takes_the_inputs_of_their_group() -> None:
     mean = torch.tensor([0.0, 0.0, 0.0, 2.0])
     reader = Reader(lambda w: w, 2, mean, torch.zeros(4))
     assert reader.error(wrong).tolist() == [0.0, 0.0, 0.0, 36.0]
+
+
+def test_a_range_of_which_little_was_seen_reaches_some_deviations_from_the_mean() -> None:
+    x = torch.tensor([-3.0, -1.0, 1.0, 5.0])
+    histogram = Histogram()
+    histogram.observe(x)
+    found = torch.tensor(-3.0), torch.tensor(5.0)
+    low, high = widened(histogram, found, 4.0)
+    reach = 4 * math.sqrt(8.75)
+    assert low.item() == pytest.approx(0.5 - reach, abs=0.01) and high.item() == pytest.approx(0.5 + reach, abs=0.01)
+    assert widened(histogram, found, 0.1) == found
+    one_sided = Histogram()
+    one_sided.observe(x.relu())
+    assert widened(one_sided, (torch.tensor(0.0), torch.tensor(5.0)), 4.0)[0] == 0.0
+
+
+@pytest.mark.parametrize(("samples", "reaches"), [(8, True), (200, False)])
+def test_calibrate_widens_where_few_numbers_were_seen(samples: int, reaches: bool, tmp_path: Path) -> None:
+    text = """module { qsim.quantizer @q : i8 affine per_tensor
+    func.func @main(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+      %y = qsim.fake %x by @q : tensor<?x8xf32>
+      return %y : tensor<?x8xf32>
+    } }"""
+    data = np.random.default_rng(0).uniform(-1, 1, (samples, 8)).astype(np.float32)
+    np.savez(tmp_path / "c.npz", x=data)
+    module = qir.parse(text)
+    qir.run_pipeline(module, f"calibrate{{spread=4 data={tmp_path / 'c.npz'}}}")
+    (op,) = (op for op in module.walk() if op.name == "qsim.quantizer")
+    assert (float(op.scale.numpy()) * 255 > 4.2) == reaches

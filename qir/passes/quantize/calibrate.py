@@ -34,6 +34,9 @@ class Calibrate(Pass):
     method: str = option("mse", "how activation ranges are found", choices=("minmax", "percentile", "mse", "kl"))
     weights: str = option("mse", "how weight ranges are found", choices=("minmax", "mse"))
     p: float = option(99.99, "the percentile")
+    spread: float = option(
+        0.0, "standard deviations that a range reaches at least where few numbers were seen (not minmax)"
+    )
     samples: int = option(0, "read at most so many samples (0: all)")
     batch: int = option(0, "samples at once where the model's batch is free (0: chosen by size)")
     again: bool = option(False, "also those that have a scale already")
@@ -54,7 +57,9 @@ class Calibrate(Pass):
             if number < 0:
                 raise module.error(f"calibrate{{{name}={number}}}: it must not be negative", "0 leaves it open")
         specs, records = self.records(module) if self.data else ([], None)
-        method = Method(self.method, self.weights, self.p)
+        if not 0.0 <= self.spread < 100.0:
+            raise module.error(f"calibrate{{spread={self.spread}}}: it lies between 0 and 100")
+        method = Method(self.method, self.weights, self.p, self.spread)
         count = calibrate(module, ctx, records, specs, method, self.batch, self.samples, self.again, self.device)
         self.count(ctx, "quantizers", count)
         return count > 0
