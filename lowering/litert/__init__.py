@@ -33,9 +33,10 @@ TARGET = Target(
     rules=RULES,
     pipeline=(
         "convert-opset{version=20},inline,canonicalize,shape-inference,fold-batch-norm,decompose,expand{target=litert "
-        "also=prelu-of-one-slope,depth-to-space-crd,gather-of-convolution,pad-edge,conv-in-two-dimensions,"
+        "also=prelu-of-one-slope,depth-to-space-crd,gather-of-convolution,pad-edge,bias-of-product,conv-in-two-dimensions,"
         "maxpool-in-two-dimensions,averagepool-in-two-dimensions},fuse,canonicalize,cse,cross-layer-equalization,"
-        "annotate{target=litert},calibrate{data={data}},materialise,lower{target=litert},verify-target{target=litert}"
+        "annotate{target=litert},calibrate{spread=4 data={data}},materialise,lower{target=litert},"
+        "verify-target{target=litert}"
     ),
     formats={"tflite": ""},
     patterns=late(f"{_HERE}.patterns:lowering_patterns"),

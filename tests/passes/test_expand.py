@@ -139,3 +139,31 @@ def test_what_a_target_lowers_is_left_alone():
     module = model("HardSwish", [2, 3, 4, 4])
     qir.run_pipeline(module, "expand{target=openvino}")
     assert any(op.name == "onnx.HardSwish" for op in module.walk())
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_bias_of_a_product_of_many_rows(swapped):
+    w, b = floats(4, 5), floats(5)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"]),
+        helper.make_node("Add", ["b", "p"] if swapped else ["p", "b"], ["y"], name="it"),
+    ]
+    for sizes, names in (
+        ([2, 3, 4], ["onnx.Reshape", "onnx.Gemm", "onnx.Reshape"]),
+        (["N", 3, 4], ["onnx.Reshape", "onnx.Gemm", "onnx.Reshape"]),
+        (["N", "S", 4], ["onnx.MatMul", "onnx.Add"]),
+        (["N", 4], ["onnx.MatMul", "onnx.Add"]),
+    ):
+        graph = helper.make_graph(
+            nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, sizes)],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [*sizes[:-1], 5])],
+            [numpy_helper.from_array(w, "w"), numpy_helper.from_array(b, "b")],
+        )  # fmt: skip
+        module = qir.import_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=8))
+        qir.run_pipeline(module, "shape-inference")
+        before = outputs(module, sizes)
+        qir.run_pipeline(module, "expand{also=bias-of-product},canonicalize")
+        verify(module)
+        np.testing.assert_allclose(outputs(module, sizes), before, rtol=2e-6, atol=1e-6)
+        found = [o.name for o in module.walk() if o.name.startswith("onnx.") and o.name != "onnx.Constant"]
+        assert found == names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from qir.ir import TensorType, Value, is_absent
@@ -85,3 +86,26 @@ def _in_two_dimensions(m: Maker) -> Value | None:
 
 for _name in ("Conv", "MaxPool", "AveragePool"):
     expands(_name, f"{_name.lower()}-in-two-dimensions")(_in_two_dimensions)
+
+
+@expands("Add", "bias-of-product")
+def bias_of_product(m: Maker) -> Value | None:
+    """matmul(x, w) + b = reshape(gemm(reshape(x, [-1, k]), w, b)), for constants w [k, n] and b [n] and a product that
+    is read here alone"""
+    operands = m.op.operands
+    for product, other in (operands, operands[::-1]):
+        matmul, bias = product.defining_op, constant_array(other)
+        if matmul is None or matmul.name != "onnx.MatMul" or not product.has_one_use() or bias is None:
+            continue
+        x, w = matmul.operands[0], constant_array(matmul.operands[1])
+        sizes = x.type.shape if isinstance(x.type, TensorType) else None
+        if w is None or w.ndim != 2 or bias.shape != w.shape[1:] or sizes is None or len(sizes) < 3:
+            continue
+        if sizes[:-1].count(None) > 1:
+            continue
+        count = None if None in sizes[:-1] else math.prod(n or 0 for n in sizes[:-1])
+        rows = m.reshape(x, [-1, len(w)], [count, len(w)])
+        type = m.tensor.with_shape((count, len(bias)))
+        y = m("Gemm", rows, matmul.operands[1], other, type=type)
+        return m.reshape(y, [*(-1 if n is None else n for n in sizes[:-1]), len(bias)], (*sizes[:-1], len(bias)))
+    return None
