@@ -31,7 +31,9 @@ def run(path: Path, inputs: Mapping[str, Any], profile: str = "") -> dict[str, A
     if set(net.input_names()) != set(inputs):
         fail(str(path), f"its inputs are {', '.join(net.input_names())}, not {', '.join(inputs)}")
     arrays = {k: np.ascontiguousarray(a, np.float32 if a.dtype.kind == "f" else np.int32) for k, a in inputs.items()}
-    found: dict[str, list[Any]] = {name: [] for name in net.output_names()}
+    found: dict[str, list[Any]] = {name: [] for name in net.output_names() if name not in inputs}  # read by no layer
+    if not found:
+        fail(str(path), "it has no layers, and so no outputs", "write it again, by qir-translate")
     for sample in range(min(map(len, arrays.values()))):
         extractor = net.create_extractor()
         for name, array in arrays.items():  # where a Mat only points into an array, layers that work in place crash

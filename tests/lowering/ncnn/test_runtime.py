@@ -338,3 +338,17 @@ def test_wrong_inputs_are_a_diagnostic(lowered: Any, in_ncnn: Any) -> None:
     graph, a = chain()
     with pytest.raises(QirError, match="its inputs are x, not y"):
         in_ncnn(lowered(graph, x=a["x"]), y=a["x"])
+
+
+def test_an_input_that_nothing_reads_is_no_output(lowered: Any, in_ncnn: Any) -> None:
+    graph, a = chain()
+    graph.input("unused", 3)
+    given = {"x": a["x"], "unused": np.ones((len(a["x"]), 3), F)}
+    only(in_ncnn(lowered(graph, **given), **given))
+
+
+def test_a_file_of_inputs_alone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.param").write_text("7767517\n1 1\nInput x 0 1 x\n")
+    (tmp_path / "m.bin").write_bytes(bytes(4))
+    with pytest.raises(QirError, match="has no layers, and so no outputs"):
+        run_artifact(TARGET, tmp_path / "m.param", {"x": np.ones((1, 4), F)})
