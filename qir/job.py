@@ -25,7 +25,7 @@ from qir.passes.quantize.channels_last_io import ChannelsLastIo
 from qir.passes.quantize.materialise import Materialise
 from qir.passes.quantize.quantize_io import QuantizeIo
 from qir.passes.quantize.resume import is_quantized, resume
-from qir.target import Artifact, Target, get_target
+from qir.target import Artifact, Data, Target, get_target
 
 if TYPE_CHECKING:
     from qir.dialects.builtin import ModuleOp
@@ -127,7 +127,7 @@ def make_pipeline(
 
     For a `module` that is quantized already the target's pipeline is what is left to do (`resume`). Raises QirError for
     an option that no pass of the pipeline takes, for a format or mode that the target does not have, and where data is
-    needed and not given.
+    needed and not given: where the mode has activations with scales that are found on data.
     """
     text = target.pipeline if pipeline is None else pipeline
     if not text:
@@ -138,10 +138,10 @@ def make_pipeline(
         fail(None, f"the target '{target.name}' has no format '{form}'", forms)
     if form is not None and target.formats[form] and pipeline is None:
         text = _followed_by(text, target.formats[form])
-    target.in_mode(options.get("mode") or "")
+    measured = _measures(target.in_mode(options.get("mode") or ""))
     data = options.get("data")
-    needs_data = "{data}" in text
-    text = text.replace("{data}", format_value(data or "data"))
+    needs_data = "{data}" in text and measured
+    text = text.replace("{data}", format_value(data or ("data" if measured else "")))
     manager = parse_pipeline(text, name="<pipeline>" if pipeline is not None else f"<pipeline of {target.name}>")
     if pipeline is None and module is not None and is_quantized(module):
         manager.root = resume(manager.root, module, target.name, options.get("mode") or "", data is not None)
@@ -155,7 +155,7 @@ def make_pipeline(
     if io == "integer":
         manager.root = _behind_materialise(manager.root, target, QuantizeIo())
     takes = {spec for item in manager.passes for spec in _option_names(item)}
-    if data is None and pipeline is None and (needs_data or "data" in takes):
+    if data is None and pipeline is None and measured and (needs_data or "data" in takes):
         fail(
             None,
             f"quantizing for {target.name} needs calibration data",
@@ -168,6 +168,13 @@ def make_pipeline(
             fail(None, f"no pass of the pipeline has the option '{key}'", f"the pipeline is {pipeline_text(manager)}")
     manager.root = _with_options(manager.root, given)
     return manager
+
+
+def _measures(target: Target) -> bool:
+    """Whether a data sheet (of one mode) has activations with scales that are found on data."""
+    demands = (demand.scheme for rule in target.rules for demand in rule.operands.values() if isinstance(demand, Data))
+    names = {*demands, *(rule.result for rule in target.rules if rule.result and not rule.fixed)}
+    return any(not target.schemes[name].dynamic for name in names)
 
 
 def _followed_by(pipeline: str, passes: str) -> str:
