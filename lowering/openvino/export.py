@@ -88,8 +88,8 @@ def export(module: ModuleOp, ctx: Context, folder: str | Path, name: str, **_: A
     qdq = any(op.name.startswith("onnxruntime.") for op in module.walk())
     path, weights = Path(folder) / f"{name}.{'onnx' if qdq else 'xml'}", Path(folder) / f"{name}.bin"
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = "{'INFERENCE_PRECISION_HINT': 'f32'}"
-    show = f"python -c \"import openvino as o; o.Core().compile_model('{path}', 'CPU', {options})\""
+    hint = "{'INFERENCE_PRECISION_HINT': 'f32'}"
+    show = f"python -c \"import openvino as o; o.Core().compile_model('{path}', 'CPU', {hint})\""
     if qdq:
         to_model(module, path)
         return [Artifact(path, "the quantized model (QDQ ONNX)", show)]

@@ -14,25 +14,18 @@ import torch
 from torch import Tensor
 
 from qir.interpreter.delegate import as_onnx
-from qir.interpreter.grids import conv_on_grid, fake_of_scaled_sums, fake_of_sums, matmul_on_grid, sum_in_units
+from qir.interpreter.grids import conv_on_grid, fake_of_scaled_sums, fake_of_sums, grid_of, matmul_on_grid, sum_in_units
 from qir.interpreter.node import Node
 from qir.interpreter.plain import delegated, dequantized, known
-from qir.interpreter.quantizers import Quantization, quantization_of
 from qir.interpreter.registry import Kernel, kernel
-from qir.ir import Operation, TensorType, Value
-from qir.lowering.openvino.dialect import FAKE, LIKE, onnx_attributes
+from qir.ir import Operation, TensorType
+from qir.lowering.openvino.dialect import FAKE, INTERPOLATE, LIKE, onnx_attributes
 from qir.lowering.openvino.patterns import GRAPH
 from qir.numerics.span import SpanGrid
-
-__all__ = ["grid_of"]
 
 CONVS = ("openvino.Convolution", "openvino.GroupConvolution")
 ABSORBING = (*CONVS, *(f"openvino.{name}" for name in ("MatMul", "AvgPool", "MaxPool", "ReduceMean")))
 """Layers that compute a FakeQuantize behind them, and what `GRAPH` says they absorb."""
-
-
-def grid(q: Quantization, unit: SpanGrid | None = None) -> SpanGrid:
-    return SpanGrid(q.scale.item(), int(q.zero) - int(q.scheme.qmin), int(q.scheme.qmax - q.scheme.qmin) + 1, unit)
 
 
 def signed(found: SpanGrid, fake: Operation) -> bool:
@@ -40,13 +33,6 @@ def signed(found: SpanGrid, fake: Operation) -> bool:
     convolution, which wants uint8."""
     users = GRAPH.readers(fake.results[0])
     return (found.zero, found.levels) == (128, 256) and "openvino.MatMul" in users and not users.intersection(CONVS)
-
-
-def grid_of(node: Node, value: Value) -> SpanGrid | None:
-    """The grid of a value's numbers, where its codes are 8 bits wide."""
-    source = GRAPH.source(value)
-    q = None if source is None else quantization_of(source, 1, node.settings.symbols.get)
-    return None if q is None or (found := grid(q)).levels != 256 else found
 
 
 # ---------------------------------------------------------------- on codes
@@ -60,8 +46,8 @@ def _fake_quantize(node: Node) -> Kernel:
     ``rhe(fl(clip(x) * isc))`` where codes are int8.
     """
     x, unit = node.op.operands[0], node.quantization(0)
-    before, maker, (inner, bounds) = grid_of(node, x), GRAPH.maker(x), GRAPH.clipped(x)
-    found = grid(known(node, 1), before if unit is None else grid(unit))
+    before, maker, (inner, bounds) = GRAPH.grid(node, x), GRAPH.maker(x), GRAPH.clipped(x)
+    found = grid_of(known(node, 1), before if unit is None else grid_of(unit))
     factor, shift, zero, source = found.factor, found.shift, found.zero, "" if maker is None else maker.name
     centred = signed(found, node.op)
     if maker is not None and (sums := _sums_of(node, maker)) is not None:
@@ -94,10 +80,9 @@ def _fake_quantize(node: Node) -> Kernel:
 
 def _sums_of(node: Node, product: Operation) -> tuple[Tensor, Tensor] | None:
     """Of a product of codes by a quantized matrix: what makes numbers of its sums, and what the zero point adds."""
-    if product.name != "openvino.MatMul" or (source := GRAPH.source(product.operands[0])) is None:
-        return None
-    found, weight = grid_of(node, product.operands[0]), GRAPH.weight(node, product.operands[1])
-    if found is None or weight is None:
+    source = GRAPH.source(product.operands[0]) if product.name == "openvino.MatMul" else None
+    found, weight = GRAPH.grid(node, product.operands[0]), GRAPH.weight(node, product.operands[1])
+    if source is None or found is None or weight is None:
         return None
     zero = 0 if signed(found, source) else found.zero
     return weight[1] * found.size, weight[0].sum(1 if product.attr("transB", 0) else 0).float() * zero
@@ -105,13 +90,13 @@ def _sums_of(node: Node, product: Operation) -> tuple[Tensor, Tensor] | None:
 
 @kernel("openvino.Add")
 def _add(node: Node) -> Kernel:
-    first, second = (None if (q := node.quantization(i)) is None else grid(q) for i in range(2))
+    first, second = (None if (q := node.quantization(i)) is None else grid_of(q) for i in range(2))
     return as_onnx(node, "Add") if node.quantization(2) is None else sum_in_units((first, second))
 
 
 @kernel(*CONVS, fresh=True)
 def _convolution(node: Node) -> Kernel:
-    found, weight = grid_of(node, node.op.operands[0]), GRAPH.weight(node, node.op.operands[1])
+    found, weight = GRAPH.grid(node, node.op.operands[0]), GRAPH.weight(node, node.op.operands[1])
     w, grouped = node.constant(1), node.name == CONVS[1]
     groups = int(w.shape[0]) if grouped else 1
     if found is not None and weight is not None:
@@ -122,7 +107,7 @@ def _convolution(node: Node) -> Kernel:
 
 @kernel("openvino.MatMul", fresh=True)
 def _matmul(node: Node) -> Kernel:
-    found, weight = grid_of(node, node.op.operands[0]), GRAPH.weight(node, node.op.operands[1])
+    found, weight = GRAPH.grid(node, node.op.operands[0]), GRAPH.weight(node, node.op.operands[1])
     left, right = node.parameter("transA"), node.parameter("transB")
     if found is None or weight is None or left:
         return lambda a, b: torch.matmul(a.mT if left else a, b.mT if right else b)
@@ -135,7 +120,7 @@ def _mean(node: Node) -> Kernel:
     """Of codes the scale comes after the mean: ``fl(fl(sum (x - zx) / count) * sx)``."""
     theirs, row = LIKE[node.name.removeprefix("openvino.")]
     run = as_onnx(node, theirs, **{key: node.parameter(key) for key in onnx_attributes(row)})
-    found = grid_of(node, node.op.operands[0])
+    found = GRAPH.grid(node, node.op.operands[0])
     return run if found is None else lambda x, *axes: run(found.centred(x), *axes) * found.size
 
 
@@ -156,6 +141,8 @@ delegated("openvino.Slice", "Slice", (0, 1, 2, 4, 3))
 delegated("openvino.Gather", "Gather", (0, 1), axis=_first(2))
 delegated("openvino.VariadicSplit", "Split", (0, 2), axis=_first(1))
 delegated("openvino.Pad", "Pad", lambda n: (0, torch.cat([n.constant(1), n.constant(2)]), 3), mode="pad_mode")
+delegated("openvino.Interpolate", "Resize", lambda n: (0, 3, 1) if n.parameter("shape_calculation_mode") == "scales"
+          else (0, 3, 3, 1), axes=lambda n: n.constant_list(2), **onnx_attributes(INTERPOLATE))  # fmt: skip
 delegated("openvino.HardSigmoid", "HardSigmoid", (0,), alpha=lambda n: n.constant(1).item(),
           beta=lambda n: n.constant(2).item())  # fmt: skip
 delegated("openvino.Clamp", "Clip", lambda n: (0, torch.tensor(n.parameter("min")), torch.tensor(n.parameter("max"))))

@@ -10,11 +10,11 @@ import numpy as np
 from qir.datasheet import clamp_bounds
 from qir.interpreter.grids import FloatGraph
 from qir.ir import TensorType, Value, f32
-from qir.lowering.openvino.dialect import FAKE, LIKE, onnx_attributes
+from qir.lowering.openvino.dialect import FAKE, INTERPOLATE, LIKE, onnx_attributes
 from qir.passes.lower.explicit import BIAS_APART, EXPLICIT
 from qir.passes.lower.fakes import FakePattern, OnTheGrid, SumInUnits
 from qir.passes.lower.groups import Emitter, group_patterns, record
-from qir.passes.lower.make import Make, making, only
+from qir.passes.lower.make import Make, making, only, resizing
 from qir.passes.lower.plain import plain, window
 from qir.passes.lower.reading import axis_of, integers, shape_of
 from qir.rewrite import PatternSet
@@ -26,7 +26,7 @@ GRAPH = FloatGraph(
     FAKE, "openvino.Dequantize", "openvino.Reshape", "openvino.Add", "openvino.Clamp",
     carries=frozenset(map("openvino.{}".format, ("MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice",
                                                  "Gather", "VariadicSplit", "Pad", "DepthToSpace", "SpaceToDepth",
-                                                 "Concat"))),
+                                                 "Concat", "Interpolate"))),
     absorbed=frozenset(map("openvino.{}".format, ("Add", "ReLU", "Clamp", "PRelu", "HSwish", "Sigmoid"))),
 )  # fmt: skip
 
@@ -87,6 +87,7 @@ def split(m: Make) -> Sequence[Value]:
 
 MADE: dict[str, Callable[[Make], Value | Sequence[Value] | None]] = {
     "Conv": conv, "AveragePool": average, "LayerNormalization": layer_norm, "Clip": clip, "Pad": pad, "Split": split,
+    "Resize": resizing("Interpolate", onnx_attributes(INTERPOLATE)),
     "Identity": lambda m: m.x,
     "LeakyRelu": lambda m: m.record("PRelu", m.x, m.stated("alpha", 0.01, (1,))),
     "HardSigmoid": lambda m: m.record("HardSigmoid", m.x, m.stated("alpha", 0.2), m.stated("beta", 0.5)),

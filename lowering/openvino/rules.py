@@ -44,6 +44,8 @@ PRODUCT = (computed("A"), constant("B"), PLAIN_GEMM)
 PRODUCTS = ("Conv", "Gemm", "MatMul")
 X8 = Data("activation")
 FUSED = tuple(map(Fused, ("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish")))
+CORNERS = Constraint("no corners are aligned", "corners are aligned", lambda op:
+                     op.attr("coordinate_transformation_mode", "") != "align_corners")  # fmt: skip
 
 RULES = (
     Rule("Conv", "compute", {"X": Data("activation", joint=True), "W": Weight("weight", axis=0)}, fused=FUSED,
@@ -62,10 +64,12 @@ RULES = (
          note="O4: on codes, with one scale for all"),
     Rule(("MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "Split", "Identity",
           "DepthToSpace", "SpaceToDepth"), "move", {0: X8}, where=(FLOAT_RESULT,), note="O5: on codes"),
+    Rule("Resize", "move", {0: X8}, where=(FLOAT_RESULT, attribute_is("mode", "nearest", default="nearest"), CORNERS),
+         note="O5: on codes where it copies"),
     Rule("Pad", "move", {0: X8}, where=(FLOAT_RESULT, PADS_ZERO), note="O5: on codes"),
 
     Rule(("Add", "Mul", "Sub", "Div", "Max", "Min", "Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish"), "float",
          within=PRODUCTS, note="O9: float32 on what it reads, codes or floats"),
     Rule(("Softmax", "Sigmoid", "HardSigmoid", "Tanh", "Gelu", "Erf", "Exp", "Sqrt", "Pow", "LayerNormalization",
-          "ReduceMean"), "float", note="O8: float32"),
+          "ReduceMean", "Elu", "Resize"), "float", note="O8: float32"),
 )  # fmt: skip

@@ -14,14 +14,15 @@ from torch import Tensor
 
 from qir.interpreter.integer import integer_conv, integer_matmul
 from qir.interpreter.node import Node
-from qir.interpreter.quantizers import quantization_of
+from qir.interpreter.quantizers import Quantization, quantization_of
 from qir.interpreter.registry import Kernel
 from qir.ir import Operation, Value
 from qir.ir.records import RecordOp
 from qir.numerics.span import SpanGrid
 from qir.rewrite import constant_of
 
-__all__ = ["FloatGraph", "conv_on_grid", "fake_of_scaled_sums", "fake_of_sums", "matmul_on_grid", "sum_in_units"]
+__all__ = ["FloatGraph", "conv_on_grid", "fake_of_scaled_sums", "fake_of_sums", "grid_of", "matmul_on_grid",
+           "sum_in_units"]  # fmt: skip
 
 SAME_SHIFT = 5e-5
 """Shifts of channels that differ by less are taken to be that of the first."""
@@ -48,16 +49,26 @@ class FloatGraph:
     carries: frozenset[str]
     absorbed: frozenset[str]
 
+    def moves(self, op: Operation) -> bool:
+        """Whether an operation carries numbers on: not where its mode is to work out those between."""
+        return op.name in self.carries and op.attr("mode", "") not in ("linear", "cubic")
+
     def source(self, value: Value) -> RecordOp | None:
         """The fake on whose grid a value's numbers lie; None where there is none."""
         op = value.defining_op
-        while op is not None and op.name in self.carries:
+        while op is not None and self.moves(op):
             op = op.operands[0].defining_op
         return op if isinstance(op, RecordOp) and op.name == self.fake else None
 
+    def grid(self, node: Node, value: Value) -> SpanGrid | None:
+        """The grid of a value's numbers, where its codes are 8 bits wide."""
+        source = self.source(value)
+        q = None if source is None else quantization_of(source, 1, node.settings.symbols.get)
+        return None if q is None or (found := grid_of(q)).levels != 256 else found
+
     def readers(self, value: Value) -> set[str]:
         """The records that compute with a value's numbers, behind those that only move them."""
-        found = (self.readers(u.results[0]) if u.name in self.carries else {u.name} for u in value.users)
+        found = (self.readers(u.results[0]) if self.moves(u) else {u.name} for u in value.users)
         return set[str]().union(*found)
 
     def maker(self, value: Value) -> Operation | None:
@@ -97,6 +108,11 @@ class FloatGraph:
         if q is None or q.scale.dim() > 1:
             return None
         return torch.from_numpy(held.numpy().astype(np.int8)).to(node.device), q.scale.to(node.device)
+
+
+def grid_of(q: Quantization, unit: SpanGrid | None = None) -> SpanGrid:
+    """The grid of a quantizer with one scale, in steps of `unit` if there is one."""
+    return SpanGrid(q.scale.item(), int(q.zero) - int(q.scheme.qmin), int(q.scheme.qmax - q.scheme.qmin) + 1, unit)
 
 
 def conv_on_grid(node: Node, grid: SpanGrid, weight: Weight, groups: int) -> Kernel:

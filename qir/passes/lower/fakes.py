@@ -67,11 +67,11 @@ class OnTheGrid(RewritePattern):
 
     def __init__(self, graph: FloatGraph, *joins: str) -> None:
         self.name, self.roots = f"{graph.fake.replace('.', '-').lower()}-on-the-grid", (graph.fake,)
-        self.fake, self.carries, self.joins = graph.fake, graph.carries, joins
+        self.graph, self.joins = graph, joins
 
     def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
         source = op.operands[0].defining_op
-        if source is None or source.name not in self.carries:
+        if source is None or not self.graph.moves(source):
             return False
         if not self._lies(op.operands[0], op.attributes["quant"]):
             return False
@@ -80,8 +80,8 @@ class OnTheGrid(RewritePattern):
 
     def _lies(self, value: Value, quant: Attribute) -> bool:
         op = value.defining_op
-        if op is None or op.name not in self.carries:
-            return op is not None and op.name == self.fake and op.attributes["quant"] == quant
+        if op is None or not self.graph.moves(op):
+            return op is not None and op.name == self.graph.fake and op.attributes["quant"] == quant
         return all(self._lies(v, quant) for v in (op.operands if op.name in self.joins else op.operands[:1]))
 
 

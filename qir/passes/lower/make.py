@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from qir.ir import Value
 from qir.passes.lower.groups import Emitter, Group, record
+from qir.passes.lower.reading import resized_axes
 from qir.rewrite import Rewriter
 
-__all__ = ["Make", "making", "only"]
+__all__ = ["Make", "making", "only", "resizing"]
 
 
 class Make:
@@ -53,3 +54,20 @@ def only(emit: Emitter, **needed: Any) -> Emitter:
         return emit(group, rewriter) if all(found == {value} for found, value in stated) else None
 
     return checked
+
+
+def resizing(name: str, attributes: Mapping[str, str]) -> Callable[[Make], Value | None]:
+    """The record `name` of a Resize of the axes behind the second, whose operands are x, the sizes or scales of axes
+    and these axes. `shape_calculation_mode` (``sizes`` or ``scales``) and ONNX's `attributes`, by the record's names
+    for them, are its parameters."""
+
+    def make(m: Make) -> Value | None:
+        found = resized_axes(m.op)
+        if found is None:
+            return None
+        kind, given, axes = found
+        size = m.numbers(given, np.float32 if kind == "scales" else np.int64)
+        stated = {ours: m.op.attr(theirs) for theirs, ours in attributes.items() if theirs in m.op.attributes}
+        return m.record(name, m.x, size, m.numbers(axes), shape_calculation_mode=kind, **stated)
+
+    return make

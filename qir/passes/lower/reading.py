@@ -5,7 +5,7 @@ from __future__ import annotations
 from qir.ir import Operation, TensorType, Value, is_absent
 from qir.rewrite import constant_array
 
-__all__ = ["axis_of", "integers", "ranges_of_slice", "shape_of", "type_of"]
+__all__ = ["axis_of", "integers", "ranges_of_slice", "resized_axes", "shape_of", "type_of"]
 
 
 def type_of(value: Value | None) -> TensorType:
@@ -50,3 +50,27 @@ def ranges_of_slice(op: Operation) -> dict[int, range] | None:
             return None
         found[axis % len(sizes)] = range(*slice(start, end, step).indices(size))
     return found
+
+
+def resized_axes(op: Operation) -> tuple[str, list[float], list[int]] | None:
+    """How a Resize (from opset 11 on) changes the axes behind the second: by ``scales`` or to ``sizes``, these, and the
+    axes that they are for.
+
+    None where that is computed or chosen by a policy, where other axes are changed, where it crops, weighs elements
+    outside otherwise, or filters before it shrinks.
+    """
+    plain = {"antialias": 0, "exclude_outside": 0, "keep_aspect_ratio_policy": "stretch"}
+    crops = op.attr("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize"
+    sizes = shape_of(op.operands[0])
+    if crops or len(sizes) < 3 or any(op.attr(key, value) != value for key, value in plain.items()):
+        return None
+    for index, kind, kept in ((2, "scales", (1.0, 1.0)), (3, "sizes", sizes[:2])):
+        array = constant_array(op.operands[index]) if index < len(op.operands) else None
+        if array is None or not array.size:
+            continue
+        axes = op.attr("axes", None) or range(len(sizes))
+        given = dict(zip((axis % len(sizes) for axis in axes), array.tolist(), strict=True))
+        if any(given.pop(axis, kept[axis]) != kept[axis] for axis in (0, 1)):
+            return None
+        return kind, list(given.values()), list(given)
+    return None

@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 import numpy as np
+import onnx
 import pytest
 
 import qir
@@ -162,3 +163,34 @@ def test_formats_and_modes_are_those_of_the_data_sheet(Net: Any, quantize: Any) 
         quantize(net, y, format="tflite")
     with pytest.raises(QirError, match="no mode 'int2'"):
         quantize(net, y, mode="int2")
+
+
+def test_weights_alone_need_no_data(Net: Any, tmp_path: Path) -> None:
+    net = Net()
+    onnx.save(net.model(net.conv(net.input(4, 6, 6), 4, 4)), tmp_path / "net.onnx")
+    given: dict[str, Any] = {"out": tmp_path / "out", "unchecked": True}
+    with pytest.raises(QirError, match="needs calibration data"):
+        qir.quantize(tmp_path / "net.onnx", "openvino", **given)
+    done = qir.quantize(tmp_path / "net.onnx", "openvino", mode="weights-int8", **given)
+    assert {layer.get("element_type") for layer in Xml.parse(done.files[0].path).iter("data")} >= {"i8"}
+
+
+@pytest.mark.parametrize(
+    ("how", "fixed", "kind", "moved"),
+    [
+        ({"mode": "nearest"}, [1.0, 1.0, 2.0, 2.0], "scales", True),
+        ({"mode": "linear", "coordinate_transformation_mode": "align_corners"}, [1.0, 1.0, 2.0, 0.5], "scales", False),
+    ],
+)
+def test_resize_is_interpolate(
+    how: dict[str, str], fixed: list[float], kind: str, moved: bool, Net: Any, quantize: Any
+) -> None:
+    net = Net()
+    x = net.op("Resize", net.conv(net.input(4, 6, 6), 4, 4), "", net.constant(fixed), **how)
+    job = quantize(net, net.conv(x, 4, 4))
+    (op,) = (op for op in job.module.walk() if op.name == "openvino.Interpolate")
+    assert op.parameter("shape_calculation_mode") == kind and op.parameter("mode") == how["mode"]
+    assert (job.layers().index("Interpolate") > job.layers().index("FakeQuantize", 1)) is moved
+    (layer,) = layers_of(job.artifact.read_bytes())["Interpolate"]
+    data = layer.find("data")
+    assert data is not None and data.get("mode") == {"nearest": "nearest", "linear": "linear_onnx"}[how["mode"]]
