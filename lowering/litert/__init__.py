@@ -19,7 +19,7 @@ PRODUCTS = ("Conv", "Gemm", "MatMul")
 BOUNDS: dict[tuple[str, str] | tuple[str, str, str], Tolerance] = {
     **{(op, "micro"): Tolerance(absent="partly", reason=MICRO) for op in ("", "net", *PRODUCTS)},
     **{(op, "", "dynamic"): Tolerance(fraction=0.02, reason=ROWS) for op in PRODUCTS},
-    ("net", ""): Tolerance(steps=5, fraction=0.05, reason=FLOATS),
+    ("net", ""): Tolerance(steps=2, fraction=0.05, reason=FLOATS),
     **{("MatMul", profile, "int16x8"): Tolerance(1, 0.0001, reason=FLOATS) for profile in ("", "micro")},
     ("Conv", "reference", "int4"): Tolerance(absent="partly", reason="no DEPTHWISE_CONV_2D of int4"),
 }
