@@ -80,9 +80,10 @@ def _fake_quantize(node: Node) -> Kernel:
 
 def _sums_of(node: Node, product: Operation) -> tuple[Tensor, Tensor] | None:
     """Of a product of codes by a quantized matrix: what makes numbers of its sums, and what the zero point adds."""
-    source = GRAPH.source(product.operands[0]) if product.name == "openvino.MatMul" else None
+    if product.name != "openvino.MatMul" or (source := GRAPH.source(product.operands[0])) is None:
+        return None
     found, weight = GRAPH.grid(node, product.operands[0]), GRAPH.weight(node, product.operands[1])
-    if source is None or found is None or weight is None:
+    if found is None or weight is None:
         return None
     zero = 0 if signed(found, source) else found.zero
     return weight[1] * found.size, weight[0].sum(1 if product.attr("transB", 0) else 0).float() * zero
