@@ -135,21 +135,23 @@ def test_a_sum_of_two_grids(Net: Any, quantize: Any) -> None:
     assert (ours != theirs).any(1).sum() <= ours.size // 10_000
 
 
-@pytest.mark.parametrize(("relu", "bias", "batch"), [(True, True, "N"), (False, False, "N"), (False, False, 64)])
-def test_products(relu: bool, bias: bool, batch: int | str, Net: Any, quantize: Any) -> None:
-    """At most one in 100,000 is one step off: the plugin folds zero point, scale and bias into the next range."""
-    net = Net((relu, bias), batch)
-    x = net.linear(net.input(48), 48, 64, bias)
-    job = quantize(net, net.linear(net.op("Relu", x) if relu else x, 64, 32))
+@pytest.mark.parametrize("batch", ["N", 64])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("behind", ["", "Relu", "Clip"])
+@pytest.mark.parametrize("before", ["", "Relu"])
+def test_products(before: str, behind: str, bias: bool, batch: int | str, Net: Any, quantize: Any) -> None:
+    """No code differs, with or without a zero point; a Clip to ±1 ends on a tie of the next grid. Behind ReLU one of
+    200,000 is a step off, for a reason that is not known."""
+    net = Net((before, behind, bias, batch), batch)
+    x = net.input(48)
+    x = net.linear(net.op(before, x) if before else x, 48, 64, bias)
+    bounds = (net.constant(-1.0), net.constant(1.0)) if behind == "Clip" else ()
+    job = quantize(net, net.linear(net.op(behind, x, *bounds) if behind else x, 64, 32))
     assert [integer for kind, integer in runtime.executed(job.artifact) if kind == "FullyConnected"] == [True, True]
-    wrong = count = 0
-    for _ in range(4):
-        feed = net.feed(64 if batch == 64 else 512)
-        ((theirs, ours),) = zip(runtime.run(job.artifact, feed).values(), job.simulate(feed).values(), strict=True)
-        rows = (ours != theirs).any(1)
-        assert np.abs(ours - theirs).max() < 0.05 * np.abs(theirs).max()
-        wrong, count = wrong + int(rows.sum()), count + rows.size * 64
-    assert wrong <= max(1, count // 100_000)
+    feed = net.feed(64 if batch == 64 else 512, 2.0)
+    ((theirs, ours),) = zip(runtime.run(job.artifact, feed).values(), job.simulate(feed).values(), strict=True)
+    assert (ours != theirs).any(1).sum() <= (behind == "Relu")
+    assert np.abs(ours - theirs).max() < 0.05 * np.abs(theirs).max()
 
 
 def test_the_grid_under_ties(Net: Any, quantize: Any) -> None:
