@@ -88,7 +88,8 @@ def test_transformers_run_their_products_on_integers(zoo: Path, quantize: Any, t
     assert runtime.account(job.artifact).startswith("14 of 14")
     feed = entry.images(200)
     ((theirs, ours),) = zip(runtime.run(job.artifact, feed).values(), job.simulate(feed).values(), strict=True)
-    assert 10 * np.log10((ours**2).sum() / ((ours - theirs) ** 2).sum()) > 35, "float layers are rounded otherwise"
+    off = (np.abs(theirs - ours).max(1) > 1e-5 * np.abs(theirs).max()).mean()
+    assert off <= 0.02, "float layers are rounded otherwise: now and then a code behind them is off"
 
 
 def test_qdq_runs_on_integers_too(zoo: Path, quantize: Any, tmp_path: Path) -> None:
