@@ -45,13 +45,22 @@ def conv(m: Make) -> Value | None:
     return m.record("GroupConvolution", m.x, w, **given)
 
 
+def apart(m: Make, x: Value) -> Value:
+    """max(x, the smallest number), which nothing is fused across."""
+    return m.record("Maximum", x, m.numbers(np.finfo(np.float32).min, np.float32), type=x.type)
+
+
+def reduce(m: Make) -> Value:
+    """ReduceMax and ReduceMin, which round to an integer before they scale, if a FakeQuantize is fused into them."""
+    return apart(m, m.record(m.op.name[5:], m.x, m.others[0], keepdims=m.op.attr("keepdims", 1)))
+
+
 def average(m: Make) -> Value | None:
-    """AvgPool. On codes LPT counts padding as the code 0: where padding counts, a maximum keeps it off the codes."""
+    """AvgPool. On codes LPT counts padding as the code 0: where padding counts, it is kept off the codes."""
     given, counted = window(m.op), m.op.attr("count_include_pad", 0)
     if set(given.pop("dilations")) != {1}:
         return None
-    padded = counted and any(given["pads"])
-    x = m.record("Maximum", m.x, m.numbers(np.finfo(np.float32).min, np.float32), type=m.x.type) if padded else m.x
+    x = apart(m, m.x) if counted and any(given["pads"]) else m.x
     return m.record("AvgPool", x, **given, count_include_pad=counted, ceil_mode=m.op.attr("ceil_mode", 0))
 
 
@@ -88,7 +97,7 @@ def split(m: Make) -> Sequence[Value]:
 MADE: dict[str, Callable[[Make], Value | Sequence[Value] | None]] = {
     "Conv": conv, "AveragePool": average, "LayerNormalization": layer_norm, "Clip": clip, "Pad": pad, "Split": split,
     "Resize": resizing("Interpolate", onnx_attributes(INTERPOLATE)),
-    "Identity": lambda m: m.x,
+    "ReduceMax": reduce, "ReduceMin": reduce, "Identity": lambda m: m.x,
     "LeakyRelu": lambda m: m.record("PRelu", m.x, m.stated("alpha", 0.01, (1,))),
     "HardSigmoid": lambda m: m.record("HardSigmoid", m.x, m.stated("alpha", 0.2), m.stated("beta", 0.5)),
     "Gather": lambda m: m.record("Gather", m.x, m.others[0], m.numbers(m.op.attr("axis", 0))),

@@ -104,6 +104,20 @@ def test_normalization():
     check("BatchNormalization", ["N", 3], statistics, epsilon=0.1)
 
 
+def test_a_square_is_a_power():
+    text = """func.func @main(%x: tensor<2x3xf32>, %y: tensor<2x3xf32>) -> (tensor<2x3xf32>, tensor<2x3xf32>) {
+      %a = onnx.Mul(%x, %x) : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x3xf32>
+      %b = onnx.Mul(%x, %y) : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x3xf32>
+      return %a, %b : tensor<2x3xf32>, tensor<2x3xf32>
+    }"""
+    module = qir.parse(text)
+    qir.run_pipeline(module, "expand{target=openvino also=square-as-power}")
+    assert [op.name for op in module.walk() if op.name in ("onnx.Mul", "onnx.Pow")] == ["onnx.Pow", "onnx.Mul"]
+    x = floats(2, 3)
+    square, product = Plan(module).run({"x": x, "y": x}).values()
+    np.testing.assert_allclose(square.numpy(), product.numpy(), rtol=1e-6)
+
+
 def test_special_cases_run_only_where_they_are_named():
     one = np.full((3, 1), 0.25, np.float32)
     assert check("PRelu", [2, 3, 4], [one], "prelu-of-one-slope") == ["onnx.LeakyRelu"]

@@ -11,6 +11,12 @@ from qir.passes.graph.operations import kept_attributes
 from qir.rewrite import constant_array
 
 
+@expands("Mul", "square-as-power")
+def square_as_power(m: Maker) -> Value | None:
+    """x · x = x², for chips that take a product of a layer's result for a scale of that layer"""
+    return m("Pow", m.x, 2.0) if m.x is m.op.operands[1] else None
+
+
 @expands("DepthToSpace", "depth-to-space-crd")
 def depth_to_space_crd(m: Maker) -> Value | None:
     """CRD(x) = DCR(gather(x, channels in DCR's order))"""
