@@ -24,6 +24,7 @@ from qir.interpreter import Plan
 from qir.ir import Context, DictAttr, QirError, Trait, Value, fail, python_value
 from qir.numerics import Scheme, product_scale, range_to_params, widen_for_bias
 from qir.passes.progress import track
+from qir.passes.quantize.queries import unquantized
 from qir.target import constant_of, is_constant, node_name
 
 __all__ = ["Method", "calibrate", "calibrate_constants"]
@@ -160,7 +161,7 @@ def _jobs(module: ModuleOp, method: Method, again: bool) -> list[_Job]:
         if isinstance(op, FakeOp) and op.observe:
             job = jobs.get(op.quantizer)
             if job is not None and not _seen_before(op):
-                value = _unquantized(op.x)
+                value = unquantized(op.x)  # a requantization observes what the quantizer before it does
                 values = job.constants if is_constant(value) else job.values
                 if value not in values:
                     values.append(value)
@@ -173,13 +174,6 @@ def _jobs(module: ModuleOp, method: Method, again: bool) -> list[_Job]:
             job.weights = sensitivity(job.values, job.op.sym_name)
             job.reset()
     return list(jobs.values())
-
-
-def _unquantized(value: Value) -> Value:
-    """What a value is in the float model: a requantization observes what the quantizer before it does."""
-    while isinstance(value.defining_op, FakeOp):
-        value = value.defining_op.x
-    return value
 
 
 def _readers(job: _Job) -> list[_Reader]:

@@ -9,7 +9,9 @@ from qir.dialects.func import main_function
 from qir.dialects.qsim import FakeOp, QuantizerOp
 from qir.ir import Operation, SymbolRefAttr, Value, symbol_refs
 
-__all__ = ["drop_unused_quantizers", "fakes_of", "main_function", "quantizer_name", "quantizers", "symbol"]
+__all__ = [
+    "drop_unused_quantizers", "fakes_of", "main_function", "quantizer_name", "quantizers", "symbol", "unquantized",
+]  # fmt: skip
 
 
 def symbol(op: Operation) -> str:
@@ -24,6 +26,13 @@ def quantizer_name(value: Value) -> str | None:
     """The quantizer on the edge that ends here: of the fake or decode that makes `value`, else None."""
     op = value.defining_op
     return symbol(op) if op is not None and op.name in ("qsim.fake", "qsim.decode") else None
+
+
+def unquantized(value: Value) -> Value:
+    """What a value is in the float model: the value before all its fakes."""
+    while isinstance(value.defining_op, FakeOp):
+        value = value.defining_op.x
+    return value
 
 
 def quantizers(module: ModuleOp) -> dict[str, QuantizerOp]:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from qir.dialects.builtin import ModuleOp
-from qir.dialects.qsim import FakeOp, QuantizerOp
+from qir.dialects.qsim import QuantizerOp
 from qir.ir import Context, FloatType, Operation, TensorType, Trait, Value
 from qir.numerics.scheme import Product, Scheme
 from qir.passes.base import Pass, option
 from qir.passes.quantize.annotate import annotate
 from qir.passes.quantize.quantize_io import float_io
-from qir.passes.quantize.queries import quantizers
+from qir.passes.quantize.queries import quantizers, unquantized
 from qir.passes.quantize.strip import QuantizedEdge, Use, edges_of, simulate, strip
 from qir.passes.registry import register_pass
 from qir.target import Target, constant_of, get_target, is_constant, node_name
@@ -193,7 +193,8 @@ class _Transfer:
         if missing or lacking or not ranges:
             self.unknown.add(new.sym_name)
             made = {edge.value for edge in edges}  # of parts of another one: that one's name will do
-            roots = [v for v in missing if (op := v.defining_op) is None or not made & set(map(_behind, op.operands))]
+            sources = {v: v.defining_op.operands if v.defining_op is not None else () for v in missing}
+            roots = [v for v, operands in sources.items() if made.isdisjoint(map(unquantized, operands))]
             whose = ", ".join(dict.fromkeys(f"'{_name(value)}'" for value in roots))
             why = f"{self.was} did not quantize {whose}" if missing else f"@{lacking[0].sym_name} had none that fits"
             self.say(new, edges, old, f"no range is known, {why}: run calibrate{{data=…}}", "missed")
@@ -227,7 +228,7 @@ class _Transfer:
         found: list[QuantizerOp] = []
         for index, operand in enumerate(op.operands):
             if isinstance(operand.type, TensorType) and isinstance(operand.type.element, FloatType):
-                known = self.sources(_behind(operand), frozenset([(op, index)]), scheme)
+                known = self.sources(unquantized(operand), frozenset([(op, index)]), scheme)
                 if known is None:
                     return None
                 found += known
@@ -283,13 +284,6 @@ class _Transfer:
                     f"'{_name(edge.value)}' is read in float: {self.was} quantized it by @{edge.quantizer.sym_name}"
                 )
                 self.ctx.remark("missed", edge.location, f"{message}, {self.target.name} does not", "retarget")
-
-
-def _behind(value: Value) -> Value:
-    """The value before its fakes."""
-    while isinstance(value.defining_op, FakeOp):
-        value = value.defining_op.x
-    return value
 
 
 def _name(value: Value) -> str:

@@ -11,8 +11,9 @@ from qir.interpreter.registry import kernel
 from qir.ir import Context, Operation
 from qir.ir.records import Record, records
 from qir.numerics.scheme import Granularity, Scheme
-from qir.passes.lower.groups import Emitter, Group, group_patterns, record
-from qir.rewrite import PatternSet, RewritePattern, Rewriter
+from qir.passes.lower.groups import Group, group_patterns, record
+from qir.passes.lower.plain import edge_patterns, plain
+from qir.rewrite import PatternSet, Rewriter
 from qir.target import Bias, Data, Fused, Rule, Target, Weight, register_target
 from qir.target.registry import _REGISTERED
 
@@ -31,38 +32,19 @@ TOY = records(
 )
 
 
-def _to(name: str, **attributes: object) -> Emitter:
-    def emit(group: Group, rewriter: Rewriter) -> Operation:
-        given = {k: group.op.attr(k) if v is None else v for k, v in attributes.items()}
-        types = [v.type for v in group.results]
-        return record(rewriter, f"toy.{name}", group.operands, types, given, group.quant)
-
-    return emit
-
-
 def _conv(group: Group, rewriter: Rewriter) -> Operation:
     attributes = {"pads": group.op.attr("pads", (0, 0, 0, 0)), "relu": group.activation is not None}
     return record(rewriter, "toy.Conv", group.operands, group.result.type, attributes, group.quant)
 
 
-class Converter(RewritePattern):
-    """encode(x) = quantize(x), decode(x) = dequantize(x)."""
-
-    name = "toy-converter"
-    roots = ("qsim.encode", "qsim.decode")
-
-    def match_and_rewrite(self, op: Operation, rewriter: Rewriter) -> bool:
-        to, names = ("Quantize", [None, op.attr("quantizer").root]) if op.name == "qsim.encode" else (
-            "Dequantize", [op.attr("quantizer").root, None])  # fmt: skip
-        rewriter.replace(op, record(rewriter, f"toy.{to}", op.operands, op.results[0].type, {}, names))
-        return True
-
-
 def patterns(target: Target) -> list[PatternSet]:
     emitters = {
-        "Conv": _conv, "Add": _to("Add"), "Softmax": _to("Softmax", axis=None), "Concat": _to("Concat", axis=None),
-    }  # fmt: skip
-    return [group_patterns(target, emitters), PatternSet([Converter()], "toy-converters")]
+        "Conv": _conv,
+        "Add": plain("toy.Add", floats=True),
+        "Softmax": plain("toy.Softmax", floats=True, axis="axis"),
+        "Concat": plain("toy.Concat", floats=True, axis="axis"),
+    }
+    return [group_patterns(target, emitters), edge_patterns("toy.Quantize", "toy.Dequantize")]
 
 
 X8 = Data("activation")

@@ -93,14 +93,12 @@ def test_the_error_names_a_tensor_where_the_node_has_no_name(toy: Target, ctx: C
 def test_a_promised_fusion_that_does_not_happen_is_an_error(toy: Target, ctx: Context, tmp_path) -> None:  # type: ignore[no-untyped-def]
     """The float result of the first convolution is read beside the Relu: nothing can be fused."""
     module = lowered(NET, ctx, f"annotate{{target=toy}},calibrate{{data={data(tmp_path)}}},materialise")
-    text = print_module(module).replace("onnx.Relu(%y) :", "onnx.Relu(%y) :", 1)
     func = next(op for op in module.walk() if op.name == "func.func")
     conv = next(op for op in module.walk() if op.name == "onnx.Conv")
     reader = ctx.create_op("onnx.Tanh", [conv.result], [conv.result.type])
     func.regions[0].block.insert_before(reader, conv.next)
     with pytest.raises(QirError, match=r"onnx.Relu 'act' behind it is not fused into it"):
         run_pipeline(module, "lower{target=toy}", ctx)
-    assert text
 
 
 def test_modes_replace_schemes(toy: Target, ctx: Context, tmp_path) -> None:  # type: ignore[no-untyped-def]
